@@ -1,0 +1,169 @@
+// Endpoints: one table of the HTTP interface, from which the server's routes, the OpenAPI document and the typed client are made.
+import { z } from 'zod'
+import { OfferId, PaymentId, RentalId } from './id.ts'
+import { Health, NetworkView } from './network.ts'
+import { Enrolment, EnrolRequest } from './node.ts'
+import { Offer, OfferPage, OfferQuery } from './offer.ts'
+import { Payment, PaymentPending } from './payment.ts'
+import type { ProblemCode } from './problem.ts'
+import { Receipt } from './receipt.ts'
+import { CreatedRental, ExecRequest, ExecResult, ExtendRequest, LogsQuery, Rental, RentalRequest } from './rental.ts'
+
+/** One endpoint: `{id}` marks path parameters; `access` is the rental's bearer token; `paid` answers 402 until paid. */
+export type Endpoint = {
+  method: 'get' | 'post'
+  path: string
+  summary: string
+  access: 'public' | 'rental'
+  paid?: true
+  params?: z.ZodObject
+  query?: z.ZodObject
+  body?: z.ZodObject
+  answers: Partial<Record<200 | 201 | 202, z.ZodType | 'text'>>
+  problems: readonly ProblemCode[]
+}
+
+const offerParams = z.strictObject({ id: OfferId })
+const rentalParams = z.strictObject({ id: RentalId })
+const paidProblems = [
+  'payment_required',
+  'payment_invalid',
+  'payment_failed',
+  'payment_already_used',
+  'quote_invalid',
+  'quote_expired',
+  'quote_mismatch',
+  'chain_unavailable',
+] as const
+const bodyProblems = ['invalid_request', 'invalid_json', 'unsupported_media_type', 'too_large'] as const
+
+/** Every endpoint of the market. */
+export const endpoints = {
+  health: {
+    method: 'get',
+    path: '/api/health',
+    summary: 'Whether the market is ready, and which part is not',
+    access: 'public',
+    answers: { 200: Health },
+    problems: ['not_ready'],
+  },
+  network: {
+    method: 'get',
+    path: '/api/network',
+    summary: 'The chain and the token that this market is paid in',
+    access: 'public',
+    answers: { 200: NetworkView },
+    problems: [],
+  },
+  listOffers: {
+    method: 'get',
+    path: '/api/offers',
+    summary: 'Published offers, cheapest first',
+    access: 'public',
+    query: OfferQuery,
+    answers: { 200: OfferPage },
+    problems: ['invalid_request'],
+  },
+  getOffer: {
+    method: 'get',
+    path: '/api/offers/{id}',
+    summary: 'One offer',
+    access: 'public',
+    params: offerParams,
+    answers: { 200: Offer },
+    problems: ['offer_not_found', 'invalid_request'],
+  },
+  requestRental: {
+    method: 'post',
+    path: '/api/rentals',
+    summary: 'Rent units of an offer: 402 with the price, then 201 once paid',
+    access: 'public',
+    paid: true,
+    body: RentalRequest,
+    answers: { 201: CreatedRental, 202: PaymentPending },
+    problems: [...bodyProblems, ...paidProblems, 'offer_not_found', 'offer_offline', 'sold_out', 'duration_out_of_range'],
+  },
+  getRental: {
+    method: 'get',
+    path: '/api/rentals/{id}',
+    summary: 'One rental',
+    access: 'rental',
+    params: rentalParams,
+    answers: { 200: Rental },
+    problems: ['unauthorized', 'rental_not_found'],
+  },
+  stopRental: {
+    method: 'post',
+    path: '/api/rentals/{id}/stop',
+    summary: 'End the rental now; the unspent rest goes back to the payer',
+    access: 'rental',
+    params: rentalParams,
+    answers: { 202: Rental },
+    problems: ['unauthorized', 'rental_not_found', 'rental_cannot'],
+  },
+  extendRental: {
+    method: 'post',
+    path: '/api/rentals/{id}/extend',
+    summary: 'Buy more minutes for a running rental',
+    access: 'rental',
+    paid: true,
+    params: rentalParams,
+    body: ExtendRequest,
+    answers: { 200: Rental, 202: PaymentPending },
+    problems: [...bodyProblems, ...paidProblems, 'unauthorized', 'rental_not_found', 'rental_cannot', 'duration_out_of_range'],
+  },
+  execRental: {
+    method: 'post',
+    path: '/api/rentals/{id}/exec',
+    summary: 'Run a program in the container and wait for it',
+    access: 'rental',
+    params: rentalParams,
+    body: ExecRequest,
+    answers: { 200: ExecResult },
+    problems: [...bodyProblems, 'unauthorized', 'rental_not_found', 'rental_cannot', 'node_unreachable', 'timeout'],
+  },
+  rentalLogs: {
+    method: 'get',
+    path: '/api/rentals/{id}/logs',
+    summary: 'What the workload wrote; follow=1 streams',
+    access: 'rental',
+    params: rentalParams,
+    query: LogsQuery,
+    answers: { 200: 'text' },
+    problems: ['unauthorized', 'rental_not_found', 'rental_cannot', 'node_unreachable', 'invalid_request'],
+  },
+  getReceipt: {
+    method: 'get',
+    path: '/api/rentals/{id}/receipt',
+    summary: 'The receipt of a settled rental',
+    access: 'rental',
+    params: rentalParams,
+    answers: { 200: Receipt },
+    problems: ['unauthorized', 'rental_not_found', 'receipt_not_ready'],
+  },
+  getPayment: {
+    method: 'get',
+    path: '/api/payments/{id}',
+    summary: 'What became of a payment',
+    access: 'public',
+    params: z.strictObject({ id: PaymentId }),
+    answers: { 200: Payment },
+    problems: ['payment_not_found', 'invalid_request'],
+  },
+  enrolNode: {
+    method: 'post',
+    path: '/api/nodes/enrol',
+    summary: 'Enrol a machine with a one-time token',
+    access: 'public',
+    body: EnrolRequest,
+    answers: { 201: Enrolment },
+    problems: [...bodyProblems, 'enrolment_refused'],
+  },
+} as const satisfies Record<string, Endpoint>
+
+export type EndpointName = keyof typeof endpoints
+
+/** WebSocket doors beside the table: the agent's tunnel, and a terminal opened with subprotocols `flow402.terminal` and `bearer.<accessToken>`. */
+export const tunnelPath = '/api/tunnel'
+export const terminalPath = (rentalId: string) => `/api/rentals/${rentalId}/terminal`
+export const terminalSubprotocol = 'flow402.terminal'
