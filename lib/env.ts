@@ -1,0 +1,97 @@
+// Environment: the one place that reads process.env; a wrong or unsafe setting stops the start with one clear line.
+import { z } from 'zod'
+
+const networks = {
+  mainnet: { caip2: 'solana:5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp', usdcMint: 'EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v' },
+  devnet: { caip2: 'solana:EtWTRABZaYq6iMfeYKouRu166VU2xqa1', usdcMint: '4zMMC9srt5Ri5X14GAgXhaHii3GnPAEERYPJgZJDncDU' },
+} as const
+
+const Secret = z.string().regex(/^[A-Za-z0-9_-]{43,}={0,2}$/, 'base64url of at least 32 bytes')
+const optionalUrl = z
+  .url()
+  .optional()
+  .or(z.literal('').transform(() => undefined))
+
+const Settings = z.object({
+  FLOW402_ENV: z.enum(['local', 'devnet', 'mainnet']),
+  NODE_ENV: z.string().default('production'),
+  ROLE: z.enum(['all', 'web', 'gateway', 'clock']).default('all'),
+  PORT: z.coerce.number().int().min(0).max(65_535).default(3000),
+  HOST: z.string().optional(),
+  PUBLIC_URL: optionalUrl,
+  DATABASE_URL: z.string().startsWith('postgres'),
+  SOLANA_RPC_URL: z.url(),
+  USDC_MINT: z.string().optional(),
+  FAUCET_URL: optionalUrl,
+  EXPLORER_URL: optionalUrl,
+  FLOW402_SECRET: Secret,
+  ESCROW_SECRET_KEY: Secret,
+  FEE_PAYER_SECRET_KEY: Secret,
+  FEE_ADDRESS: z.string().min(32).max(44),
+  FEE_BPS: z.coerce.number().int().min(0).max(10_000).default(500),
+  FACILITATOR_URL: optionalUrl,
+  EXPECT_LOCAL_NODE: z.enum(['0', '1']).default('0'),
+  FLOW402_CRASH_AT: z.string().optional(),
+})
+
+/** Everything the server is told from outside, checked and named. */
+export type Env = {
+  mode: 'local' | 'devnet' | 'mainnet'
+  development: boolean
+  role: 'all' | 'web' | 'gateway' | 'clock'
+  port: number
+  host: string
+  publicUrl: string | undefined
+  databaseUrl: string
+  rpcUrl: string
+  /** CAIP-2 id; the local chain poses as devnet, because the x402 packages know no other id. */
+  network: string
+  usdcMint: string
+  faucetUrl: string | undefined
+  explorerUrl: string | undefined
+  secret: string
+  escrowSecretKey: string
+  feePayerSecretKey: string
+  feeAddress: string
+  feeBps: number
+  facilitatorUrl: string | undefined
+  expectLocalNode: boolean
+  /** Fault tests only, local chain only: the name of the point at which the process kills itself. */
+  crashAt: string | undefined
+}
+
+/** Reads and checks the environment. Throws an Error whose message names every wrong setting. */
+export function readEnv(source: Record<string, string | undefined> = process.env): Env {
+  const parsed = Settings.safeParse(source)
+  if (!parsed.success) {
+    const wrong = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`)
+    throw new Error(`The settings are not right:\n  ${wrong.join('\n  ')}\n.env.example names them all.`)
+  }
+  const s = parsed.data
+  const isLocal = s.FLOW402_ENV === 'local'
+  if (!isLocal && s.FAUCET_URL) throw new Error('FAUCET_URL exists on the local chain only: remove it or set FLOW402_ENV=local.')
+  if (!isLocal && s.FLOW402_CRASH_AT) throw new Error('FLOW402_CRASH_AT is for tests on the local chain only.')
+  const chain = s.FLOW402_ENV === 'mainnet' ? networks.mainnet : networks.devnet
+  return {
+    mode: s.FLOW402_ENV,
+    development: s.NODE_ENV === 'development',
+    role: s.ROLE,
+    port: s.PORT,
+    host: s.HOST ?? (isLocal ? '127.0.0.1' : '0.0.0.0'),
+    publicUrl: s.PUBLIC_URL,
+    databaseUrl: s.DATABASE_URL,
+    rpcUrl: s.SOLANA_RPC_URL,
+    network: chain.caip2,
+    usdcMint: s.USDC_MINT ?? chain.usdcMint,
+    faucetUrl: s.FAUCET_URL,
+    explorerUrl: s.EXPLORER_URL,
+    secret: s.FLOW402_SECRET,
+    escrowSecretKey: s.ESCROW_SECRET_KEY,
+    feePayerSecretKey: s.FEE_PAYER_SECRET_KEY,
+    feeAddress: s.FEE_ADDRESS,
+    feeBps: s.FEE_BPS,
+    facilitatorUrl: s.FACILITATOR_URL,
+    expectLocalNode: s.EXPECT_LOCAL_NODE === '1',
+    crashAt: s.FLOW402_CRASH_AT,
+  }
+}
