@@ -1,0 +1,341 @@
+// The chain itself: runs transactions in litesvm under a validator's rules and writes every landed one down before answering.
+import { createHash } from 'node:crypto'
+import { type Address, type EncodedAccount, getAddressDecoder, getBase58Decoder, getBase58Encoder } from '@solana/kit'
+import { Clock, FailedTransactionMetadata, LiteSVM, type SlotHash, type TransactionMetadata } from 'litesvm'
+import { AccountStore } from './account-store.ts'
+import {
+  accountFromStored,
+  entryFromLanded,
+  type JournalRecord,
+  type LandedTransaction,
+  type SnapshotHead,
+  type StoredInnerInstruction,
+  storedAccount,
+  type TransactionOutcome,
+} from './chain-records.ts'
+import { type DecodedTransaction, decodeTransaction, withBlockhash } from './decode-transaction.ts'
+import { type ChainKeys, chainKeys, genesisAccounts } from './genesis.ts'
+import { History, type HistoryEntry } from './history.ts'
+import { fileJournal, type Journal, type LinePosition, memoryJournal } from './journal.ts'
+import { SlotClock } from './slot-clock.ts'
+import { tokenBalances } from './token-state.ts'
+import { type TransactionErrorJson, transactionErrorJson } from './transaction-error.ts'
+
+export type Commitment = 'processed' | 'confirmed' | 'finalized'
+
+export const slotsPerEpoch = 432_000
+
+/** What a simulation found; `account` gives an account as the transaction would leave it. */
+export interface Simulation extends TransactionOutcome {
+  account: (key: Address) => EncodedAccount | undefined
+}
+
+/** A transaction was not taken: it did not land and cost nothing. */
+export interface Rejection {
+  rejected: TransactionErrorJson
+  logs: string[]
+}
+
+interface Run {
+  err: TransactionErrorJson | null
+  meta: TransactionMetadata
+  postAccounts: EncodedAccount[]
+}
+
+/** One local Solana. All of it is synchronous: what a method has returned has happened and is written down. */
+export class Chain {
+  readonly keys: ChainKeys
+  readonly clock: SlotClock
+  readonly accounts: AccountStore
+  readonly history = new History()
+  readonly finalitySlots: number
+  private readonly svm: LiteSVM
+  private readonly journal: Journal
+  private readonly landedListeners = new Set<(landed: LandedTransaction) => void>()
+  private svmSlot = 0
+  private svmBlockhashes = 0
+
+  /** Restores what the journal knows, or begins a new chain. */
+  constructor(options: { keys: ChainKeys; journal: Journal; slotMs: number; finalitySlots: number }) {
+    this.keys = options.keys
+    this.journal = options.journal
+    this.finalitySlots = options.finalitySlots
+    // litesvm's own checks know only the newest blockhash and forget old transactions: both are done here instead.
+    this.svm = new LiteSVM().withBlockhashCheck(false).withTransactionHistory(0n)
+    this.accounts = new AccountStore(this.svm)
+    const boots = this.restore()
+    if (boots.length === 0) this.createGenesis()
+    this.clock = new SlotClock(boots, this.keys.blockhashSeed, options.slotMs)
+    this.write({ kind: 'boot', ...this.clock.boot })
+    // A nonce derives from litesvm's blockhash: that must never repeat, so what earlier runs used up is passed over.
+    for (let used = 0; used <= this.svmBlockhashes; used++) this.svm.expireBlockhash()
+    this.svmBlockhashes += 1
+  }
+
+  /** The newest slot of a commitment. */
+  slot(commitment: Commitment): number {
+    const slot = this.clock.advance()
+    return commitment === 'finalized' ? Math.max(this.clock.firstSlot, slot - this.finalitySlots) : slot
+  }
+
+  /** Whether a slot is final, or only confirmed. */
+  commitmentOf(slot: number): Commitment {
+    return slot <= this.slot('finalized') ? 'finalized' : 'confirmed'
+  }
+
+  /** Lamports an account of this many bytes must hold. */
+  rentExemptLamports(bytes: bigint): bigint {
+    return this.svm.minimumBalanceForRentExemption(bytes)
+  }
+
+  /** Reads wire bytes; throws an Error with a reason when they are malformed. */
+  decode(wire: Uint8Array): DecodedTransaction {
+    return decodeTransaction(wire, (table, index) => this.accounts.lookupTable(table)?.[index])
+  }
+
+  /** Everything known of a landed transaction. */
+  landed(entry: HistoryEntry): LandedTransaction {
+    return JSON.parse(this.journal.read(entry.position)) as LandedTransaction
+  }
+
+  /** Calls back for every transaction right after it landed; returns the way to stop it. */
+  onLanded(listener: (landed: LandedTransaction) => void): () => void {
+    this.landedListeners.add(listener)
+    return () => this.landedListeners.delete(listener)
+  }
+
+  /** Runs a transaction for good. It may land and still have failed (`err`): then its fee is gone, as on a validator. */
+  execute(decoded: DecodedTransaction): LandedTransaction | Rejection {
+    this.enterSlot()
+    if (!decoded.isFullySigned) return { rejected: 'SignatureFailure', logs: [] }
+    const refusal = this.refusalOf(decoded)
+    if (refusal) return { rejected: refusal, logs: [] }
+
+    const before = this.accountsOf(decoded)
+    const run = this.send(decoded)
+    const feePaid = this.accounts.get(decoded.accounts[0]?.address as Address)?.lamports !== before[0]?.lamports
+    if (run.err !== null && !feePaid) return { rejected: run.err, logs: run.meta.logs() }
+    if (run.err !== null && decoded.nonceAccount) this.advanceNonce(decoded.nonceAccount)
+
+    const landed: LandedTransaction = {
+      kind: 'transaction',
+      signature: decoded.signature,
+      messageHash: decoded.messageHash,
+      slot: this.svmSlot,
+      wire: Buffer.from(decoded.wire).toString('base64'),
+      memo: decoded.memo,
+      addresses: decoded.accounts.map((account) => account.address),
+      svmBlockhashes: this.svmBlockhashes,
+      accounts: decoded.accounts.filter((account) => account.isWritable).map((account) => this.accounts.note(account.address)),
+      ...this.outcome(decoded, run, before, this.accountsOf(decoded)),
+    }
+    this.write(landed)
+    for (const listener of this.landedListeners) listener(landed)
+    return landed
+  }
+
+  /**
+   * Runs a transaction without effect. `isSigned` demands its signatures; with `isBlockhashReplaced` it is judged as if it were
+   * made now, so neither its age nor an earlier run of it counts.
+   */
+  simulate(decoded: DecodedTransaction, options: { isSigned: boolean; isBlockhashReplaced: boolean }): Simulation | Rejection {
+    this.enterSlot()
+    if (options.isSigned && !decoded.isFullySigned) return { rejected: 'SignatureFailure', logs: [] }
+    const refusal = options.isBlockhashReplaced ? undefined : this.refusalOf(decoded)
+    if (refusal) return { rejected: refusal, logs: [] }
+    const subject = options.isBlockhashReplaced
+      ? this.decode(withBlockhash(decoded, getBase58Encoder().encode(this.clock.blockhash(this.svmSlot))))
+      : decoded
+
+    const before = this.accountsOf(subject)
+    const run = this.trySimulate(subject, options.isSigned)
+    const after = new Map(run.postAccounts.map((account) => [account.address, account]))
+    const account = (key: Address): EncodedAccount | undefined => {
+      const found = after.get(key) ?? this.accounts.get(key)
+      return found && found.lamports > 0n ? found : undefined
+    }
+    const outcome = this.outcome(
+      subject,
+      run,
+      before,
+      subject.accounts.map((named) => account(named.address)),
+    )
+    return { ...outcome, account }
+  }
+
+  /** Writes a snapshot, so that the next start need not read the whole journal, and lets go of the files. */
+  close(): void {
+    const head: SnapshotHead = {
+      kind: 'snapshot',
+      journalBytes: this.journal.size,
+      svmBlockhashes: this.svmBlockhashes,
+      boots: this.clock.boots,
+      accounts: this.accounts.all(),
+    }
+    this.journal.writeSnapshot(`${[head, ...this.history.all()].map((line) => JSON.stringify(line)).join('\n')}\n`)
+    this.journal.close()
+  }
+
+  private restore(): { slot: number; timeMs: number; slotMs: number }[] {
+    const boots: { slot: number; timeMs: number; slotMs: number }[] = []
+    const accounts = new Map<string, EncodedAccount>()
+    let offset = 0
+    const [headLine, ...entryLines] = this.journal.readSnapshot()?.trimEnd().split('\n') ?? []
+    if (headLine !== undefined) {
+      const head = JSON.parse(headLine) as SnapshotHead
+      if (head.journalBytes > this.journal.size) throw new Error('the snapshot is newer than the journal: the journal lost lines')
+      offset = head.journalBytes
+      this.svmBlockhashes = head.svmBlockhashes
+      boots.push(...head.boots)
+      for (const stored of head.accounts) accounts.set(stored[0], accountFromStored(stored))
+      for (const line of entryLines) this.history.add(JSON.parse(line) as HistoryEntry)
+    }
+    for (const { text, position } of this.journal.lines(offset)) {
+      const record = JSON.parse(text) as JournalRecord
+      if (record.kind === 'boot') {
+        boots.push({ slot: record.slot, timeMs: record.timeMs, slotMs: record.slotMs })
+        continue
+      }
+      for (const stored of record.accounts) accounts.set(stored[0], accountFromStored(stored))
+      if (record.kind === 'transaction') {
+        this.history.add(entryFromLanded(record, position))
+        this.svmBlockhashes = record.svmBlockhashes
+      }
+    }
+    for (const account of [...accounts.values()].sort((a, b) => Number(a.executable) - Number(b.executable))) this.accounts.restore(account)
+    return boots
+  }
+
+  private createGenesis(): void {
+    const accounts = genesisAccounts(this.keys.mintAuthority.address, (bytes) => this.rentExemptLamports(BigInt(bytes)))
+    for (const account of accounts) this.accounts.restore(account)
+    this.write({ kind: 'genesis', accounts: accounts.map(storedAccount) })
+  }
+
+  private write(record: JournalRecord): void {
+    const position = this.append(record)
+    if (record.kind === 'transaction') this.history.add(entryFromLanded(record, position))
+  }
+
+  private append(record: JournalRecord): LinePosition {
+    try {
+      return this.journal.append(JSON.stringify(record))
+    } catch (error) {
+      // Memory is now ahead of the disk: the process must end, and the next one will know only what was written down.
+      process.nextTick(() => {
+        throw error
+      })
+      throw error
+    }
+  }
+
+  // Tells litesvm which slot it is, before it runs anything.
+  private enterSlot(): void {
+    const slot = this.clock.advance()
+    if (slot === this.svmSlot) return
+    this.svmSlot = slot
+    const epoch = BigInt(Math.floor(slot / slotsPerEpoch))
+    const unixTime = BigInt(this.clock.blockTime(slot) ?? 0)
+    this.svm.setClock(new Clock(BigInt(slot), unixTime, epoch, epoch + 1n, unixTime))
+    const slotHashes = this.clock.recentBlockhashes().map(([hash, at]) => ({ slot: BigInt(at), hash }))
+    this.svm.setSlotHashes(slotHashes as SlotHash[])
+    this.svm.expireBlockhash()
+    this.svmBlockhashes += 1
+  }
+
+  // Why a bank would not even run this, in a bank's order: age first, then whether it ran before.
+  private refusalOf(decoded: DecodedTransaction): TransactionErrorJson | undefined {
+    if (this.clock.slotOfBlockhash(decoded.lifetimeToken) === undefined && !this.isCurrentNonce(decoded)) return 'BlockhashNotFound'
+    return this.history.hasMessage(decoded.messageHash) ? 'AlreadyProcessed' : undefined
+  }
+
+  // Layout of a nonce account: version u32, state u32 (1 = initialized), authority 32, nonce 32, fee u64.
+  private isCurrentNonce(decoded: DecodedTransaction): boolean {
+    const account = decoded.nonceAccount && this.accounts.get(decoded.nonceAccount)
+    if (account?.data.length !== 80 || account.data[4] !== 1 || account.programAddress !== '11111111111111111111111111111111') return false
+    return getBase58Decoder().decode(account.data.slice(40, 72)) === decoded.lifetimeToken
+  }
+
+  // A bank uses a nonce up even when the transaction fails; litesvm rolls it back. Source: solana-nonce, DurableNonce::from_blockhash.
+  private advanceNonce(key: Address): void {
+    const account = this.accounts.get(key)
+    if (account?.data.length !== 80) return
+    const data = new Uint8Array(account.data)
+    const blockhash = getBase58Encoder().encode(this.svm.latestBlockhash())
+    data.set(
+      createHash('sha256')
+        .update('DURABLE_NONCE')
+        .update(blockhash as Uint8Array)
+        .digest(),
+      40,
+    )
+    this.accounts.replaceData(key, data)
+  }
+
+  private send(decoded: DecodedTransaction): Run {
+    const result = this.svm.sendTransaction(decoded.transaction)
+    if (result instanceof FailedTransactionMetadata) return { err: transactionErrorJson(result), meta: result.meta(), postAccounts: [] }
+    return { err: null, meta: result, postAccounts: [] }
+  }
+
+  private trySimulate(decoded: DecodedTransaction, isSigned: boolean): Run {
+    this.svm.withSigverify(isSigned)
+    try {
+      const result = this.svm.simulateTransaction(decoded.transaction)
+      if (result instanceof FailedTransactionMetadata) return { err: transactionErrorJson(result), meta: result.meta(), postAccounts: [] }
+      return { err: null, meta: result.meta(), postAccounts: result.postAccounts() }
+    } finally {
+      this.svm.withSigverify(true)
+    }
+  }
+
+  private accountsOf(decoded: DecodedTransaction): (EncodedAccount | undefined)[] {
+    return decoded.accounts.map((named) => this.accounts.get(named.address))
+  }
+
+  private outcome(
+    decoded: DecodedTransaction,
+    run: Run,
+    before: (EncodedAccount | undefined)[],
+    after: (EncodedAccount | undefined)[],
+  ): TransactionOutcome {
+    const decimalsOf = (mint: Address) => this.accounts.decimalsOf(mint)
+    return {
+      err: run.err,
+      fee: decoded.fee.toString(),
+      computeUnits: run.meta.computeUnitsConsumed().toString(),
+      logs: run.meta.logs(),
+      innerInstructions: innerInstructionsOf(run.meta),
+      preBalances: before.map((account) => (account?.lamports ?? 0n).toString()),
+      postBalances: after.map((account) => (account?.lamports ?? 0n).toString()),
+      preTokenBalances: tokenBalances(before, decimalsOf),
+      postTokenBalances: tokenBalances(after, decimalsOf),
+      returnData: returnDataOf(run.meta),
+    }
+  }
+}
+
+/** Opens the chain of a data dir, or a chain that lives only as long as the process. */
+export async function openChain(options: { dataDir?: string | undefined; slotMs: number; finalitySlots: number }): Promise<Chain> {
+  const keys = await chainKeys(options.dataDir)
+  const journal = options.dataDir === undefined ? memoryJournal() : fileJournal(options.dataDir)
+  return new Chain({ keys, journal, slotMs: options.slotMs, finalitySlots: options.finalitySlots })
+}
+
+function innerInstructionsOf(meta: TransactionMetadata): { index: number; instructions: StoredInnerInstruction[] }[] {
+  return meta.innerInstructions().flatMap((inner, index) => {
+    const instructions = inner.map((one) => ({
+      programIdIndex: one.instruction().programIdIndex(),
+      accounts: [...one.instruction().accounts()],
+      data: getBase58Decoder().decode(one.instruction().data()),
+      stackHeight: one.stackHeight(),
+    }))
+    return instructions.length > 0 ? [{ index, instructions }] : []
+  })
+}
+
+function returnDataOf(meta: TransactionMetadata): TransactionOutcome['returnData'] {
+  const bytes = meta.returnData().data()
+  if (bytes.length === 0) return null
+  return { programId: getAddressDecoder().decode(meta.returnData().programId()), data: [Buffer.from(bytes).toString('base64'), 'base64'] }
+}
