@@ -1,0 +1,36 @@
+// Usage: the signed, hash-chained records of how long a lease ran.
+import { createHash } from 'node:crypto'
+import { firstPrevHash, type SignedUsage, type UsageRecord, usageBytes } from '@flow402/protocol/usage'
+import type { Identity } from './home.ts'
+
+/** Where the chain of one lease stands: `hash` is that of the last record, `toSecond` its end. */
+export type UsageChain = { seq: number; toSecond: number; hash: string; final: boolean }
+
+export const emptyChain: UsageChain = { seq: 0, toSecond: 0, hash: firstPrevHash, final: false }
+
+/** The next record of a chain, from where it stands to `toSecond`, and the chain after it. Nothing follows a final record. */
+export function nextUsage(
+  node: { nodeId: string; identity: Identity },
+  lease: { rentalId: string; epoch: number },
+  chain: UsageChain,
+  toSecond: number,
+  final: boolean,
+  at: number,
+): { usage: SignedUsage; chain: UsageChain } {
+  if (chain.final) throw new Error('the usage chain is closed')
+  if (toSecond < chain.toSecond) throw new Error('usage cannot run backwards')
+  const record: UsageRecord = {
+    rentalId: lease.rentalId,
+    nodeId: node.nodeId,
+    epoch: lease.epoch,
+    seq: chain.seq + 1,
+    fromSecond: chain.toSecond,
+    toSecond,
+    at,
+    prevHash: chain.hash,
+    final,
+  }
+  const digest = createHash('sha256').update(usageBytes(record)).digest()
+  const hash = digest.toString('hex')
+  return { usage: { record, hash, signature: node.identity.sign(digest) }, chain: { seq: record.seq, toSecond, hash, final } }
+}
