@@ -94,6 +94,7 @@ create table rental (
   paid_until timestamptz,
   ended_at timestamptz,
   usage_closed_at timestamptz,
+  books_closed_at timestamptz,
   settled_at timestamptz,
   metered_seconds integer not null default 0 check (metered_seconds >= 0),
   -- the money
@@ -131,6 +132,8 @@ create table payment (
   signature text unique,
   last_valid_block_height bigint,
   last_error text,
+  -- false: it landed after the rental's books closed, bought nothing and is refunded by itself
+  counted boolean not null default true,
   created_at timestamptz not null,
   settled_at timestamptz,
   work_token text,

@@ -108,6 +108,7 @@ export interface Offer {
 export interface Payment {
   amount_atoms: bigint;
   asset: string;
+  counted: Generated<boolean>;
   created_at: Timestamp;
   currency: string;
   id: string;
@@ -137,6 +138,7 @@ export interface Receipt {
 
 export interface Rental {
   assigned_at: Timestamp | null;
+  books_closed_at: Timestamp | null;
   charged_atoms: Generated<bigint>;
   command: Json | null;
   cpu_millis: number;

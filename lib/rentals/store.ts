@@ -39,6 +39,7 @@ export type RentalRecord = {
   paidUntilMs: number | null
   endedAtMs: number | null
   usageClosedAtMs: number | null
+  booksClosedAtMs: number | null
   settledAtMs: number | null
   meteredSeconds: number
   prepaidAtoms: bigint
@@ -93,6 +94,7 @@ function rentalFromRow(row: RentalRow): RentalRecord {
     paidUntilMs: ms(row.paid_until),
     endedAtMs: ms(row.ended_at),
     usageClosedAtMs: ms(row.usage_closed_at),
+    booksClosedAtMs: ms(row.books_closed_at),
     settledAtMs: ms(row.settled_at),
     meteredSeconds: row.metered_seconds,
     prepaidAtoms: row.prepaid_atoms,
@@ -255,7 +257,7 @@ export async function takeRentals(
         .select('id')
         .where('status', '=', status)
         .where((eb) => eb.or([eb('work_until', 'is', null), eb('work_until', '<', new Date(nowMs))]))
-      if (only === 'usage_closed') due = due.where('usage_closed_at', 'is not', null)
+      if (only === 'usage_closed') due = due.where('usage_closed_at', 'is not', null).where('books_closed_at', 'is', null)
       return due.orderBy('created_at').limit(limit).forUpdate().skipLocked()
     })
     .updateTable('rental')
@@ -295,6 +297,29 @@ export async function findUnsentOrders(db: Db, limit: number): Promise<RentalRec
     .limit(limit)
     .execute()
   return rows.map(rentalFromRow)
+}
+
+/** Rentals whose books are closed and of whose transfers none is open: only the receipt is missing. */
+export async function findPaidOutRentals(db: Db, limit: number): Promise<string[]> {
+  const rows = await db
+    .selectFrom('rental')
+    .select('id')
+    .where('status', '=', 'ending')
+    .where('books_closed_at', 'is not', null)
+    .where((eb) =>
+      eb.not(
+        eb.exists(
+          eb
+            .selectFrom('transfer')
+            .select('transfer.id')
+            .whereRef('transfer.rental_id', '=', 'rental.id')
+            .where('transfer.status', '!=', 'confirmed'),
+        ),
+      ),
+    )
+    .limit(limit)
+    .execute()
+  return rows.map((row) => row.id)
 }
 
 /** Notes that the node holds this revision. */

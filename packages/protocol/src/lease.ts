@@ -61,7 +61,10 @@ export const LeaseOrder = z.strictObject({
 })
 export type LeaseOrder = z.infer<typeof LeaseOrder>
 
-/** Body of PUT /leases/:rentalId. */
+/** What the order's JWS holds: the order and the one node that it is for. */
+export const OrderClaims = z.strictObject({ aud: NodeId, ...LeaseOrder.shape })
+
+/** Body of PUT /leases/:rentalId; the answer is the LeaseStatus. */
 export const SignedOrder = z.strictObject({ order: z.string().max(100_000) })
 
 /** Steps of a lease on the node, written to its journal before and after each. */

@@ -1,0 +1,150 @@
+// Accepting a payment: claim it and the capacity in one transaction, settle, re-read the chain, and only then say yes.
+import { randomUUID } from 'node:crypto'
+import type { PaymentState, Quote } from '@flow402/protocol/payment'
+import { Problem } from '@flow402/protocol/problem'
+import { canRental, type ExtendRequest, type RentalRequest } from '@flow402/protocol/rental'
+import type { MarketKeys } from '../auth/market-keys.ts'
+import type { Now } from '../clock.ts'
+import type { CrashPoint } from '../crash.ts'
+import { brokenUnique, type Db, inTransaction } from '../db/client.ts'
+import { findOffer, reserveUnits } from '../offers/store.ts'
+import { readQuote, requestDigest } from '../rentals/quote-token.ts'
+import { addRental, lockRental } from '../rentals/store.ts'
+import { decidePayment } from './decide-payment.ts'
+import type { Charge, PaymentProof, PaymentRail } from './payment-rail.ts'
+import { addPayment, findPayment, findPaymentByMessage, type PaymentRecord } from './store.ts'
+
+/** How long a claim is in one worker's hand before the reconciler may take it, in ms. */
+export const claimMs = 45_000
+/** How long a request waits for an outcome that another request or the reconciler is working on, in ms. */
+const waitForOutcomeMs = 20_000
+const pollMs = 40
+
+export type AcceptDeps = { db: Db; now: Now; keys: MarketKeys; rail: PaymentRail; crash: CrashPoint }
+/** What became of the payment: settled is yes, claimed and submitted are "not known yet". */
+export type Accepted = { quote: Quote; charge: Charge; state: PaymentState; signature: string | null; payer: string }
+
+/**
+ * Takes the money for a new rental. Safe to repeat: the same header finds the same payment.
+ * Problems: payment_invalid, quote_invalid, quote_mismatch, quote_expired, sold_out, offer_not_found, payment_already_used, payment_failed.
+ */
+export async function acceptRental(deps: AcceptDeps, request: RentalRequest, header: string): Promise<Accepted> {
+  return accept(deps, 'rent', request, header, undefined)
+}
+
+/** Takes the money for more minutes of a running rental. Problems as for a rental, and rental_not_found, rental_cannot. */
+export async function acceptExtension(deps: AcceptDeps, rentalId: string, request: ExtendRequest, header: string): Promise<Accepted> {
+  return accept(deps, 'extend', request, header, rentalId)
+}
+
+async function accept(
+  deps: AcceptDeps,
+  kind: Quote['kind'],
+  request: RentalRequest | ExtendRequest,
+  header: string,
+  rentalId: string | undefined,
+): Promise<Accepted> {
+  const proof = deps.rail.readProof(header)
+  const quote = await readQuote(deps.keys, proof.quoteToken)
+  if (quote.kind !== kind || quote.requestDigest !== requestDigest(request) || (rentalId !== undefined && quote.rentalId !== rentalId))
+    throw new Problem('quote_mismatch')
+  const charge = chargeOf(quote)
+
+  const known = await findPayment(deps.db, quote.paymentId)
+  if (known) return follow(deps, quote, charge, proof, known)
+  const elsewhere = await findPaymentByMessage(deps.db, proof.messageHash)
+  if (elsewhere) throw new Problem('payment_already_used', { paymentId: elsewhere.id })
+
+  deps.rail.checkProof(proof, charge)
+  if (quote.exp * 1000 < deps.now()) throw new Problem('quote_expired', { expiredAt: new Date(quote.exp * 1000).toISOString() })
+
+  const token = randomUUID()
+  let claimed: PaymentRecord
+  try {
+    claimed = await claim(deps, quote, request, proof, token)
+  } catch (error) {
+    if (!brokenUnique(error)) throw error
+    const first = await findPayment(deps.db, quote.paymentId)
+    if (!first) throw new Problem('payment_already_used')
+    return follow(deps, quote, charge, proof, first)
+  }
+  deps.crash('claimed')
+  const decided = await decidePayment(deps, claimed, token)
+  return outcome(quote, charge, decided)
+}
+
+/** One transaction: the units, the rental with its frozen terms, and the payment. Nothing has been broadcast yet. */
+async function claim(
+  deps: AcceptDeps,
+  quote: Quote,
+  request: RentalRequest | ExtendRequest,
+  proof: PaymentProof,
+  token: string,
+): Promise<PaymentRecord> {
+  const nowMs = deps.now()
+  const payment = {
+    id: quote.paymentId,
+    rentalId: quote.rentalId,
+    kind: quote.kind,
+    minutes: quote.minutes,
+    amountAtoms: BigInt(quote.amountAtoms),
+    currency: quote.currency,
+    network: quote.network,
+    asset: quote.asset,
+    payTo: quote.payTo,
+    payer: proof.payer,
+    messageHash: proof.messageHash,
+    payload: proof.payload,
+    createdAtMs: nowMs,
+    workToken: token,
+  }
+  await inTransaction(deps.db, async (tx) => {
+    if (quote.kind === 'rent') {
+      const found = await findOffer(tx, quote.offerId, nowMs)
+      if (!found) throw new Problem('offer_not_found')
+      if (!(await reserveUnits(tx, quote.offerId, quote.units))) throw new Problem('sold_out')
+      const { units, minutes, currency, feeBps } = quote
+      await addRental(tx, {
+        id: quote.rentalId,
+        request: request as RentalRequest,
+        nodeId: found.offer.nodeId,
+        kind: found.offer.kind,
+        perUnit: found.offer.perUnit,
+        payoutAddress: found.payoutAddress,
+        terms: { units, minutes, currency, feeBps, priceAtomsPerHour: BigInt(quote.priceAtomsPerHour) },
+        payer: proof.payer,
+        nowMs,
+      })
+    } else {
+      const rental = await lockRental(tx, quote.rentalId)
+      if (!rental) throw new Problem('rental_not_found')
+      if (!canRental(rental.status, 'extend')) throw new Problem('rental_cannot', { id: rental.id, state: rental.status, action: 'extend' })
+    }
+    await addPayment(tx, { ...payment, workUntilMs: nowMs + claimMs })
+  })
+  return { ...payment, status: 'claimed', signature: null, lastValidBlockHeight: null, lastError: null }
+}
+
+/** The payment is claimed already: if it is this very one, wait for what becomes of it; anything else is somebody's second try. */
+async function follow(deps: AcceptDeps, quote: Quote, charge: Charge, proof: PaymentProof, known: PaymentRecord): Promise<Accepted> {
+  if (known.messageHash !== proof.messageHash) throw new Problem('payment_already_used', { paymentId: known.id })
+  const giveUpAt = deps.now() + waitForOutcomeMs
+  let payment = known
+  while ((payment.status === 'claimed' || payment.status === 'submitted') && deps.now() < giveUpAt) {
+    await new Promise((resolve) => setTimeout(resolve, pollMs))
+    payment = (await findPayment(deps.db, known.id)) ?? payment
+  }
+  return outcome(quote, charge, payment)
+}
+
+function outcome(quote: Quote, charge: Charge, payment: PaymentRecord): Accepted {
+  if (payment.status === 'rejected' || payment.status === 'expired')
+    throw new Problem('payment_failed', { paymentId: payment.id, reason: payment.lastError ?? payment.status })
+  return { quote, charge, state: payment.status, signature: payment.signature, payer: payment.payer }
+}
+
+/** The charge that a quote asks for. */
+export function chargeOf(quote: Pick<Quote, 'paymentId' | 'amountAtoms' | 'payTo' | 'asset' | 'network'>): Charge {
+  const { paymentId, payTo, asset, network } = quote
+  return { paymentId, amountAtoms: BigInt(quote.amountAtoms), payTo, asset, network }
+}

@@ -1,0 +1,162 @@
+// Deciding a payment: settle it, believe only the chain, and write the one outcome. Used by the request and, after a crash, by the clock.
+import type { Now } from '../clock.ts'
+import type { CrashPoint } from '../crash.ts'
+import { type Db, inTransaction, type Tx } from '../db/client.ts'
+import { postCharge, postUnmatched } from '../ledger/post.ts'
+import { releaseUnits } from '../offers/store.ts'
+import { moveRental } from '../rentals/move-rental.ts'
+import { changeRental, dropUnits, lockRental } from '../rentals/store.ts'
+import type { Charge, PaymentRail } from './payment-rail.ts'
+import { findPayment, type PaymentRecord, putBackPayment, setPaymentStatus, setPaymentSubmitted } from './store.ts'
+import { addOwedTransfer } from './store-transfers.ts'
+
+type Deps = { db: Db; now: Now; rail: PaymentRail; crash: CrashPoint }
+
+/** How soon an undecided payment is looked at again, in ms. */
+const retryMs = 1_500
+
+/**
+ * Brings a claimed payment as far as it can be known, and returns it as it then is.
+ * The chain is asked first when it may have been broadcast before; "absent" counts only past the last valid height.
+ */
+export async function decidePayment(deps: Deps, payment: PaymentRecord, workToken: string, isRetry = false): Promise<PaymentRecord> {
+  const charge: Charge = {
+    paymentId: payment.id,
+    amountAtoms: payment.amountAtoms,
+    payTo: payment.payTo,
+    asset: payment.asset,
+    network: payment.network,
+  }
+  try {
+    if (isRetry && (await settleFromChain(deps, payment, charge, workToken)) !== 'may_settle') return await reread(deps, payment)
+    const outcome = await deps.rail.settle(charge, payment.payload, async (signature) => {
+      deps.crash('signed')
+      const lastValidBlockHeight = await deps.rail.lastValidHeight()
+      if (!(await setPaymentSubmitted(deps.db, payment.id, workToken, { signature, lastValidBlockHeight })))
+        throw new Error('the claim is in other hands')
+      deps.crash('broadcast')
+    })
+    if (outcome.kind === 'refused') {
+      await reject(deps, payment, 'rejected', outcome.reason, ['claimed'])
+      await putBackPayment(deps.db, payment.id, workToken, deps.now() + retryMs, outcome.reason)
+      return await reread(deps, payment)
+    }
+    deps.crash('landed')
+    const signature = outcome.kind === 'landed' ? outcome.signature : null
+    const fact = await deps.rail.findCharge(charge, signature ?? (await reread(deps, payment)).signature, payment.createdAtMs - 60_000)
+    if (fact.kind === 'landed') await complete(deps, payment, fact)
+    else if (fact.kind === 'failed') await reject(deps, payment, 'rejected', 'the transaction failed on chain', ['claimed', 'submitted'])
+    else {
+      // A remote facilitator may have broadcast without telling: from here on only a height can say that nothing will land.
+      const known = await reread(deps, payment)
+      if (known.lastValidBlockHeight === null)
+        await setPaymentSubmitted(deps.db, payment.id, workToken, {
+          signature: known.signature,
+          lastValidBlockHeight: await deps.rail.lastValidHeight(),
+        })
+      await putBackPayment(
+        deps.db,
+        payment.id,
+        workToken,
+        deps.now() + retryMs,
+        outcome.kind === 'unknown' ? outcome.reason : 'not on chain yet',
+      )
+    }
+  } catch (error) {
+    await putBackPayment(deps.db, payment.id, workToken, deps.now() + retryMs, (error as Error).message)
+  }
+  return reread(deps, payment)
+}
+
+/** Looks for what an earlier try left behind. may_settle: it was never broadcast, so sending it now is the first time. */
+async function settleFromChain(
+  deps: Deps,
+  payment: PaymentRecord,
+  charge: Charge,
+  workToken: string,
+): Promise<'may_settle' | 'decided' | 'waiting'> {
+  const fact = await deps.rail.findCharge(charge, payment.signature, payment.createdAtMs - 60_000)
+  if (fact.kind === 'landed') {
+    await complete(deps, payment, fact)
+    return 'decided'
+  }
+  if (fact.kind === 'failed') {
+    await reject(deps, payment, 'rejected', 'the transaction failed on chain', ['claimed', 'submitted'])
+    return 'decided'
+  }
+  if (payment.status === 'claimed') return 'may_settle'
+  if (payment.lastValidBlockHeight !== null && fact.finalizedHeight > payment.lastValidBlockHeight) {
+    await reject(deps, payment, 'expired', 'the transaction never landed and can no longer land', ['submitted'])
+    return 'decided'
+  }
+  // Broadcast before, not seen yet: the same signed transaction may be sent again, it can only land once.
+  if (payment.signature !== null) return 'may_settle'
+  await putBackPayment(deps.db, payment.id, workToken, deps.now() + retryMs, 'not on chain yet')
+  return 'waiting'
+}
+
+/** Books a payment that the chain confirmed, once, and gives the rental what was bought. */
+async function complete(deps: Deps, payment: PaymentRecord, landed: { signature: string; payer: string }): Promise<void> {
+  const nowMs = deps.now()
+  await inTransaction(deps.db, async (tx) => {
+    const rental = await lockRental(tx, payment.rentalId)
+    if (!rental) throw new Error(`payment ${payment.id} has no rental`)
+    const isMine = await setPaymentStatus(tx, payment.id, ['claimed', 'submitted'], 'settled', {
+      signature: landed.signature,
+      payer: landed.payer,
+      settled_at: new Date(nowMs),
+      work_token: null,
+      last_error: null,
+    })
+    if (!isMine) return
+    await postCharge(tx, { ...payment, paymentId: payment.id, signature: landed.signature, nowMs })
+    if (payment.kind === 'rent') {
+      await moveRental(tx, rental, 'pay', { prepaid_atoms: payment.amountAtoms, paid_at: new Date(nowMs), payer: landed.payer })
+      return
+    }
+    if (rental.status === 'running' && rental.paidUntilMs !== null && rental.paidUntilMs > nowMs) {
+      await changeRental(tx, rental.id, ['running'], {
+        minutes: rental.minutes + payment.minutes,
+        prepaid_atoms: rental.prepaidAtoms + payment.amountAtoms,
+        paid_until: new Date(rental.paidUntilMs + payment.minutes * 60_000),
+        revision: rental.revision + 1,
+      })
+      return
+    }
+    await giveBack(tx, payment, landed.payer, nowMs)
+  })
+}
+
+/** The extension came too late to extend anything: the whole of it is owed back to its payer. */
+async function giveBack(tx: Tx, payment: PaymentRecord, payer: string, nowMs: number): Promise<void> {
+  await setPaymentStatus(tx, payment.id, ['settled'], 'settled', { counted: false })
+  await postUnmatched(tx, { ...payment, paymentId: payment.id, nowMs })
+  await addOwedTransfer(tx, {
+    rentalId: payment.rentalId,
+    currency: payment.currency,
+    movement: { kind: 'refund', externalId: payment.id, destination: payer, amountAtoms: payment.amountAtoms },
+    nowMs,
+  })
+}
+
+/** Ends a payment that moved nothing; a rental that it was to open expires and its units are free again. */
+async function reject(
+  deps: Deps,
+  payment: PaymentRecord,
+  to: 'rejected' | 'expired',
+  reason: string,
+  from: readonly ('claimed' | 'submitted')[],
+): Promise<void> {
+  await inTransaction(deps.db, async (tx) => {
+    const rental = await lockRental(tx, payment.rentalId)
+    if (!(await setPaymentStatus(tx, payment.id, from, to, { last_error: reason, work_token: null }))) return
+    if (payment.kind !== 'rent' || !rental || rental.status !== 'requested') return
+    await moveRental(tx, rental, 'expire')
+    const units = await dropUnits(tx, rental.id)
+    if (units) await releaseUnits(tx, units.offerId, units.units)
+  })
+}
+
+async function reread(deps: Deps, payment: PaymentRecord): Promise<PaymentRecord> {
+  return (await findPayment(deps.db, payment.id)) ?? payment
+}

@@ -1,0 +1,68 @@
+// The payment rail: the one port through which money comes in and goes out. A new way to pay is one new file that fills it.
+import type { Split } from '@flow402/protocol/money'
+import type { Quote } from '@flow402/protocol/payment'
+
+/** What a payment must be, exactly. `memo` binds it on chain to one payment id. */
+export type Charge = { paymentId: string; amountAtoms: bigint; payTo: string; asset: string; network: string }
+
+/** What a client sent as payment, read but not believed: the quote's signature and the chain decide. */
+export type PaymentProof = {
+  quoteToken: string
+  /** SHA-256 of what was signed, hex: the same for every wrapping of one payment. */
+  messageHash: string
+  memos: string[]
+  payer: string
+  /** The proof as the rail wants it back in `settle`; JSON, stored with the claim. */
+  payload: unknown
+}
+
+/** refused: provably never broadcast. unknown: it may land; only the chain can tell. */
+export type SettleOutcome =
+  | { kind: 'landed'; signature: string }
+  | { kind: 'refused'; reason: string }
+  | { kind: 'unknown'; reason: string }
+
+/** What the chain says of a charge. absent: not there at this finalized block height. failed: landed with an error, moved nothing. */
+export type ChargeFact =
+  | { kind: 'landed'; signature: string; payer: string; amountAtoms: bigint }
+  | { kind: 'failed'; signature: string }
+  | { kind: 'absent'; finalizedHeight: bigint }
+
+/** Money out. `externalId` is unique per kind; refunds name the payment they answer. */
+export type Movement = { kind: 'payout' | 'fee' | 'refund'; externalId: string; destination: string; amountAtoms: bigint }
+
+/** A movement signed but not sent: the signature is known, and stored, before anything is broadcast. */
+export type SignedMovement = { signature: string; wire: string; lastValidBlockHeight: bigint }
+
+export type MovementFact = { kind: 'landed' } | { kind: 'failed'; reason: string } | { kind: 'absent'; finalizedHeight: bigint }
+
+/** What a rental was paid with: refunds go back to these wallets. */
+export type PaidBy = { paymentId: string; payer: string; amountAtoms: bigint; settledAtMs: number }
+
+export type PaymentRail = {
+  /** Where money is asked for. */
+  payee(): { payTo: string; asset: string; network: string }
+  /** The header value of a 402 for a signed quote. `resourceUrl` is what is being bought. */
+  challenge(quote: Quote, token: string, resourceUrl: string): Promise<string>
+  /** Reads the proof that a client sent. Throws Problem payment_invalid when it is not one. */
+  readProof(header: string): PaymentProof
+  /** Checks what can be checked without the chain: amount, asset, payee, memo, signatures. Throws Problem payment_invalid. */
+  checkProof(proof: PaymentProof, charge: Charge): void
+  /** Moves the money. `beforeBroadcast` gets the signature and must have stored it before it resolves; if it throws nothing is sent. */
+  settle(charge: Charge, payload: unknown, beforeBroadcast: (signature: string) => Promise<void>): Promise<SettleOutcome>
+  /** Asks the chain, by signature when known, otherwise by memo over the escrow's history since `sinceMs`. */
+  findCharge(charge: Charge, signature: string | null, sinceMs: number): Promise<ChargeFact>
+  /** The block height after which what is signed now can no longer land. */
+  lastValidHeight(): Promise<bigint>
+  /** How the books of one rental are paid out on this rail. */
+  closeOut(rental: { id: string; payoutAddress: string }, split: Split, paidBy: PaidBy[]): Movement[]
+  signMovement(movement: Movement, transferId: string): Promise<SignedMovement>
+  /** Sends a signed movement; safe to repeat. */
+  broadcast(signed: Pick<SignedMovement, 'signature' | 'wire'>): Promise<void>
+  /** Waits up to `timeoutMs` for it to land. */
+  movementFact(signature: string, timeoutMs: number): Promise<MovementFact>
+  /** The header value that tells the payer which transaction paid. */
+  receiptHeader(charge: Charge, landed: { signature: string; payer: string }): string
+  /** Throws when the chain cannot be reached. */
+  ping(): Promise<void>
+}

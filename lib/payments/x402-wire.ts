@@ -1,0 +1,82 @@
+// x402 v2 on the wire: the requirements of a charge, the 402 header, the proof that comes back, the answer's header.
+
+import type { Quote } from '@flow402/protocol/payment'
+import { Problem } from '@flow402/protocol/problem'
+import { decodePaymentSignatureHeader, encodePaymentRequiredHeader, encodePaymentResponseHeader } from '@x402/core/http'
+import type { Network, PaymentPayload, PaymentRequirements } from '@x402/core/types'
+import type { Charge, PaymentProof } from './payment-rail.ts'
+import { readTransaction } from './x402-transaction.ts'
+
+/** Seconds that the client has to pay. */
+const maxTimeoutSeconds = 90
+
+/** What x402's `exact` scheme must see paid: settle first (`upfront`), the memo is the payment id. */
+export function requirementsFor(charge: Charge, feePayer: string, quoteToken?: string): PaymentRequirements {
+  return {
+    scheme: 'exact',
+    network: charge.network as Network,
+    amount: charge.amountAtoms.toString(),
+    asset: charge.asset,
+    payTo: charge.payTo,
+    maxTimeoutSeconds,
+    extra: { feePayer, memo: charge.paymentId, paymentFlow: 'upfront', ...(quoteToken ? { quote: quoteToken } : {}) },
+  }
+}
+
+/** The value of PAYMENT-REQUIRED: base64 of the JSON (x402 v2). */
+export function encodeChallenge(quote: Quote, token: string, feePayer: string, resourceUrl: string): string {
+  const charge: Charge = {
+    paymentId: quote.paymentId,
+    amountAtoms: BigInt(quote.amountAtoms),
+    payTo: quote.payTo,
+    asset: quote.asset,
+    network: quote.network,
+  }
+  return encodePaymentRequiredHeader({
+    x402Version: 2,
+    error: 'Payment is required',
+    resource: {
+      url: resourceUrl,
+      description: `${quote.kind === 'rent' ? 'Rent' : 'Extend'} ${quote.units} unit(s) for ${quote.minutes} minute(s)`,
+      mimeType: 'application/json',
+    },
+    accepts: [requirementsFor(charge, feePayer, token)],
+  })
+}
+
+/** Reads PAYMENT-SIGNATURE. Throws Problem payment_invalid for anything that is not an exact payment with our quote inside. */
+export function decodeProof(header: string): PaymentProof {
+  let payload: PaymentPayload
+  try {
+    payload = decodePaymentSignatureHeader(header)
+  } catch {
+    throw new Problem('payment_invalid', { detail: 'PAYMENT-SIGNATURE is not base64 of an x402 payment payload' })
+  }
+  const accepted = payload?.accepted
+  const transaction = payload?.payload?.transaction
+  const quoteToken = accepted?.extra?.quote
+  if (payload?.x402Version !== 2) throw new Problem('payment_invalid', { detail: 'x402Version must be 2' })
+  if (accepted?.scheme !== 'exact') throw new Problem('payment_invalid', { detail: 'only the scheme "exact" is accepted' })
+  if (typeof quoteToken !== 'string')
+    throw new Problem('payment_invalid', { detail: 'accepted.extra.quote is missing: echo it as it was given' })
+  if (typeof transaction !== 'string') throw new Problem('payment_invalid', { detail: 'payload.transaction is missing' })
+  try {
+    const facts = readTransaction(transaction)
+    const payer = facts.transfers[0]?.authority
+    if (!payer) throw new Error('it holds no token transfer')
+    return { quoteToken, messageHash: facts.messageHash, memos: facts.memos, payer, payload }
+  } catch (error) {
+    throw new Problem('payment_invalid', { detail: `payload.transaction cannot be read: ${(error as Error).message}` })
+  }
+}
+
+/** The value of PAYMENT-RESPONSE. */
+export function encodeReceiptHeader(charge: Charge, landed: { signature: string; payer: string }): string {
+  return encodePaymentResponseHeader({
+    success: true,
+    transaction: landed.signature,
+    network: charge.network as Network,
+    payer: landed.payer,
+    amount: charge.amountAtoms.toString(),
+  })
+}

@@ -1,0 +1,106 @@
+// Settling: when every transfer of a rental is confirmed, its receipt is written and the rental is settled.
+
+import { createHash } from 'node:crypto'
+import { billedSeconds } from '@flow402/protocol/money'
+import { canonicalJson, type Receipt, type ReceiptTransfer } from '@flow402/protocol/receipt'
+import type { Now } from '../clock.ts'
+import { type Db, inTransaction, type Tx } from '../db/client.ts'
+import type { PaymentRail } from '../payments/payment-rail.ts'
+import { findSettledPayments } from '../payments/store.ts'
+import { findTransfers } from '../payments/store-transfers.ts'
+import { moveRental } from '../rentals/move-rental.ts'
+import { findPaidOutRentals, lockRental, type RentalRecord } from '../rentals/store.ts'
+import { addReceipt, findUsageSummary } from './store.ts'
+
+const batch = 100
+type Deps = { db: Db; now: Now; rail: Pick<PaymentRail, 'payee'> }
+
+/** Settles rentals of which nothing is owed any more; returns how many. */
+export async function settleRentals(deps: Deps): Promise<number> {
+  const ids = await findPaidOutRentals(deps.db, batch)
+  let settled = 0
+  for (const id of ids) if (await settleOne(deps, id)) settled++
+  return settled
+}
+
+async function settleOne(deps: Deps, id: string): Promise<boolean> {
+  return inTransaction(deps.db, async (tx) => {
+    const rental = await lockRental(tx, id)
+    if (rental?.status !== 'ending' || rental.booksClosedAtMs === null) return false
+    const nowMs = deps.now()
+    await addReceipt(tx, await makeReceipt(tx, rental, deps.rail.payee()), nowMs)
+    await moveRental(tx, rental, 'settle', { settled_at: new Date(nowMs) })
+    return true
+  })
+}
+
+/** The receipt of a rental whose transfers are all confirmed. Throws when its sums do not close: that is a bug, and nothing is settled. */
+async function makeReceipt(tx: Tx, rental: RentalRecord, payee: ReturnType<PaymentRail['payee']>): Promise<Receipt> {
+  const payments = await findSettledPayments(tx, rental.id)
+  const ours = new Set([rental.id, ...payments.map((payment) => payment.paymentId)])
+  const transfers = (await findTransfers(tx, rental.id)).filter((transfer) => ours.has(transfer.movement.externalId))
+  const lines: ReceiptTransfer[] = [
+    ...payments.map((payment) => ({
+      kind: 'charge' as const,
+      amountAtoms: payment.amountAtoms.toString(),
+      from: payment.payer,
+      to: payee.payTo,
+      transaction: payment.signature,
+      paymentId: payment.paymentId,
+    })),
+    ...transfers.map(({ movement, signed }) => ({
+      kind: movement.kind,
+      amountAtoms: movement.amountAtoms.toString(),
+      from: payee.payTo,
+      to: movement.destination,
+      transaction: signed?.signature ?? '',
+      ...(movement.kind === 'refund' ? { paymentId: movement.externalId } : {}),
+    })),
+  ]
+  requireClosed(rental, lines)
+  const hasRun = rental.startedAtMs !== null
+  const body: Omit<Receipt, 'digest'> = {
+    version: 1,
+    rentalId: rental.id,
+    network: payee.network,
+    asset: payee.asset,
+    terms: {
+      offerId: rental.offerId,
+      nodeId: rental.nodeId,
+      nodePublicKey: rental.node.publicKey,
+      units: rental.units,
+      perUnit: rental.perUnit,
+      minutes: rental.minutes,
+      priceAtomsPerHour: rental.priceAtomsPerHour.toString(),
+      currency: 'USDC',
+      feeBps: rental.feeBps,
+    },
+    startedAt: rental.startedAtMs === null ? null : new Date(rental.startedAtMs).toISOString(),
+    endedAt: new Date(rental.endedAtMs ?? 0).toISOString(),
+    endReason: rental.endReason ?? 'stopped',
+    usage: {
+      ...(await findUsageSummary(tx, rental.id)),
+      meteredSeconds: rental.meteredSeconds,
+      billedSeconds: billedSeconds(rental.meteredSeconds, hasRun, rental.minutes * 60),
+    },
+    prepaidAtoms: rental.prepaidAtoms.toString(),
+    chargedAtoms: rental.chargedAtoms.toString(),
+    payoutAtoms: rental.payoutAtoms.toString(),
+    feeAtoms: rental.feeAtoms.toString(),
+    refundAtoms: rental.refundAtoms.toString(),
+    transfers: lines,
+  }
+  return { ...body, digest: createHash('sha256').update(canonicalJson(body)).digest('hex') }
+}
+
+function requireClosed(rental: RentalRecord, lines: ReceiptTransfer[]): void {
+  const sum = (kind: ReceiptTransfer['kind']) =>
+    lines.filter((line) => line.kind === kind).reduce((total, line) => total + BigInt(line.amountAtoms), 0n)
+  const isClosed =
+    sum('charge') === rental.prepaidAtoms &&
+    sum('payout') === rental.payoutAtoms &&
+    sum('fee') === rental.feeAtoms &&
+    sum('refund') === rental.refundAtoms &&
+    lines.every((line) => line.transaction !== '')
+  if (!isClosed) throw new Error(`the transfers of rental ${rental.id} do not add up to its books`)
+}

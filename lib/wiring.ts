@@ -1,0 +1,54 @@
+// Wiring: the one place that builds the real dependencies; everybody else is given what they may use.
+import { deriveMarketKeys, type MarketKeys } from './auth/market-keys.ts'
+import type { Now } from './clock.ts'
+import { type CrashPoint, crashAt } from './crash.ts'
+import { type Db, openDatabase } from './db/client.ts'
+import type { Env } from './env.ts'
+import type { PaymentRail } from './payments/payment-rail.ts'
+import { openExactRail } from './payments/x402-exact-rail.ts'
+import type { NodeLink } from './provisioning/node-link.ts'
+import type { Wake, Work } from './wake.ts'
+
+/** Everything a door or a timer may hand to a verb. */
+export type House = {
+  env: Env
+  version: string
+  db: Db
+  now: Now
+  keys: MarketKeys
+  rail: PaymentRail
+  link: NodeLink
+  crash: CrashPoint
+  feeBps: number
+  payee: ReturnType<PaymentRail['payee']>
+  wake: Wake
+  onWake(listener: (work: Work) => void): void
+  close(): Promise<void>
+}
+
+/** Opens the house. The link to the machines is given, because the gateway owns it. */
+export async function openHouse(env: Env, version: string, link: NodeLink): Promise<House> {
+  const now = () => Date.now()
+  const db = openDatabase(env.databaseUrl)
+  const rail = await openExactRail(env, now)
+  const listeners: ((work: Work) => void)[] = []
+  return {
+    env,
+    version,
+    db,
+    now,
+    keys: deriveMarketKeys(env.secret),
+    rail,
+    link,
+    crash: crashAt(env.crashAt),
+    feeBps: env.feeBps,
+    payee: rail.payee(),
+    wake(work) {
+      for (const listener of listeners) listener(work)
+    },
+    onWake(listener) {
+      listeners.push(listener)
+    },
+    close: () => db.destroy(),
+  }
+}
