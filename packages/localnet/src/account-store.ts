@@ -39,10 +39,9 @@ export class AccountStore {
     return storedAccount(account)
   }
 
-  /** Every account ever written, as it now is; programs last, because loading one looks at its data account. */
+  /** Every account ever written that still exists, as it now is. */
   all(): StoredAccount[] {
-    const accounts = [...this.written].flatMap((key) => this.get(key) ?? [])
-    return accounts.sort((a, b) => Number(a.executable) - Number(b.executable)).map(storedAccount)
+    return [...this.written].flatMap((key) => this.get(key) ?? []).map(storedAccount)
   }
 
   ofProgram(program: Address): EncodedAccount[] {

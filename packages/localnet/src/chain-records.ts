@@ -8,6 +8,7 @@ import type { TransactionErrorJson } from './transaction-error.ts'
 /** An account as written down: address, lamports, owner, data in base64, executable. No lamports means it no longer exists. */
 export type StoredAccount = [address: string, lamports: string, owner: string, data: string, executable: boolean]
 
+/** An instruction a program ran itself; indexes are into the transaction's accounts. */
 export interface StoredInnerInstruction {
   programIdIndex: number
   accounts: number[]
@@ -58,6 +59,7 @@ export interface BootRecord extends Boot {
   kind: 'boot'
 }
 
+/** One line of the journal. */
 export type JournalRecord = LandedTransaction | GenesisRecord | BootRecord
 
 /** First line of a snapshot; a history entry per line follows. It stands for the journal's first `journalBytes`. */
@@ -69,6 +71,7 @@ export interface SnapshotHead {
   accounts: StoredAccount[]
 }
 
+/** Writes an account down. */
 export function storedAccount(account: EncodedAccount): StoredAccount {
   return [
     account.address,
@@ -79,6 +82,7 @@ export function storedAccount(account: EncodedAccount): StoredAccount {
   ]
 }
 
+/** Reads an account that was written down; no lamports means there is none any more. */
 export function accountFromStored([key, amount, owner, data, executable]: StoredAccount): EncodedAccount {
   const bytes = new Uint8Array(Buffer.from(data, 'base64'))
   return {
@@ -91,6 +95,7 @@ export function accountFromStored([key, amount, owner, data, executable]: Stored
   }
 }
 
+/** What the history keeps of a landed transaction whose line lies at `position`. */
 export function entryFromLanded(landed: LandedTransaction, position: HistoryEntry['position']): HistoryEntry {
   const { signature, messageHash, slot, err, memo, addresses } = landed
   return { signature, messageHash, slot, err, memo, addresses, position }

@@ -1,28 +1,22 @@
 // The chain itself: runs transactions in litesvm under a validator's rules and writes every landed one down before answering.
 import { createHash } from 'node:crypto'
-import { type Address, type EncodedAccount, getAddressDecoder, getBase58Decoder, getBase58Encoder } from '@solana/kit'
-import { Clock, FailedTransactionMetadata, LiteSVM, type SlotHash, type TransactionMetadata } from 'litesvm'
+import { type Address, type EncodedAccount, getBase58Decoder, getBase58Encoder } from '@solana/kit'
+import { Clock, FailedTransactionMetadata, LiteSVM, type SlotHash } from 'litesvm'
 import { AccountStore } from './account-store.ts'
-import {
-  accountFromStored,
-  entryFromLanded,
-  type JournalRecord,
-  type LandedTransaction,
-  type SnapshotHead,
-  type StoredInnerInstruction,
-  storedAccount,
-  type TransactionOutcome,
-} from './chain-records.ts'
+import { entryFromLanded, type JournalRecord, type LandedTransaction, storedAccount, type TransactionOutcome } from './chain-records.ts'
 import { type DecodedTransaction, decodeTransaction, withBlockhash } from './decode-transaction.ts'
 import { type ChainKeys, chainKeys, genesisAccounts } from './genesis.ts'
 import { History, type HistoryEntry } from './history.ts'
 import { fileJournal, type Journal, type LinePosition, memoryJournal } from './journal.ts'
+import { recall, writeSnapshot } from './recall-chain.ts'
 import { SlotClock } from './slot-clock.ts'
-import { tokenBalances } from './token-state.ts'
 import { type TransactionErrorJson, transactionErrorJson } from './transaction-error.ts'
+import { outcomeOf, type Run } from './transaction-outcome.ts'
 
+/** How sure a slot is: processed and confirmed are the same here, finalized comes `finalitySlots` later. */
 export type Commitment = 'processed' | 'confirmed' | 'finalized'
 
+/** Slots in an epoch, as on mainnet. */
 export const slotsPerEpoch = 432_000
 
 /** What a simulation found; `account` gives an account as the transaction would leave it. */
@@ -36,12 +30,6 @@ export interface Rejection {
   logs: string[]
 }
 
-interface Run {
-  err: TransactionErrorJson | null
-  meta: TransactionMetadata
-  postAccounts: EncodedAccount[]
-}
-
 /** One local Solana. All of it is synchronous: what a method has returned has happened and is written down. */
 export class Chain {
   readonly keys: ChainKeys
@@ -52,6 +40,7 @@ export class Chain {
   private readonly svm: LiteSVM
   private readonly journal: Journal
   private readonly landedListeners = new Set<(landed: LandedTransaction) => void>()
+  private readonly decimalsOf = (mint: Address): number | undefined => this.accounts.decimalsOf(mint)
   private svmSlot = 0
   private svmBlockhashes = 0
 
@@ -63,9 +52,12 @@ export class Chain {
     // litesvm's own checks know only the newest blockhash and forget old transactions: both are done here instead.
     this.svm = new LiteSVM().withBlockhashCheck(false).withTransactionHistory(0n)
     this.accounts = new AccountStore(this.svm)
-    const boots = this.restore()
-    if (boots.length === 0) this.createGenesis()
-    this.clock = new SlotClock(boots, this.keys.blockhashSeed, options.slotMs)
+    const memory = recall(this.journal)
+    for (const account of memory.accounts) this.accounts.restore(account)
+    for (const entry of memory.entries) this.history.add(entry)
+    this.svmBlockhashes = memory.svmBlockhashes
+    if (memory.accounts.length === 0) this.createGenesis()
+    this.clock = new SlotClock(memory.boots, this.keys.blockhashSeed, options.slotMs)
     this.write({ kind: 'boot', ...this.clock.boot })
     // A nonce derives from litesvm's blockhash: that must never repeat, so what earlier runs used up is passed over.
     for (let used = 0; used <= this.svmBlockhashes; used++) this.svm.expireBlockhash()
@@ -127,7 +119,7 @@ export class Chain {
       addresses: decoded.accounts.map((account) => account.address),
       svmBlockhashes: this.svmBlockhashes,
       accounts: decoded.accounts.filter((account) => account.isWritable).map((account) => this.accounts.note(account.address)),
-      ...this.outcome(decoded, run, before, this.accountsOf(decoded)),
+      ...outcomeOf(decoded.fee, run, before, this.accountsOf(decoded), this.decimalsOf),
     }
     this.write(landed)
     for (const listener of this.landedListeners) listener(landed)
@@ -154,56 +146,16 @@ export class Chain {
       const found = after.get(key) ?? this.accounts.get(key)
       return found && found.lamports > 0n ? found : undefined
     }
-    const outcome = this.outcome(
-      subject,
-      run,
-      before,
-      subject.accounts.map((named) => account(named.address)),
-    )
+    const left = subject.accounts.map((named) => account(named.address))
+    const outcome = outcomeOf(subject.fee, run, before, left, this.decimalsOf)
     return { ...outcome, account }
   }
 
   /** Writes a snapshot, so that the next start need not read the whole journal, and lets go of the files. */
   close(): void {
-    const head: SnapshotHead = {
-      kind: 'snapshot',
-      journalBytes: this.journal.size,
-      svmBlockhashes: this.svmBlockhashes,
-      boots: this.clock.boots,
-      accounts: this.accounts.all(),
-    }
-    this.journal.writeSnapshot(`${[head, ...this.history.all()].map((line) => JSON.stringify(line)).join('\n')}\n`)
+    const { svmBlockhashes, journal } = this
+    writeSnapshot(journal, { svmBlockhashes, boots: this.clock.boots, accounts: this.accounts.all() }, this.history.all())
     this.journal.close()
-  }
-
-  private restore(): { slot: number; timeMs: number; slotMs: number }[] {
-    const boots: { slot: number; timeMs: number; slotMs: number }[] = []
-    const accounts = new Map<string, EncodedAccount>()
-    let offset = 0
-    const [headLine, ...entryLines] = this.journal.readSnapshot()?.trimEnd().split('\n') ?? []
-    if (headLine !== undefined) {
-      const head = JSON.parse(headLine) as SnapshotHead
-      if (head.journalBytes > this.journal.size) throw new Error('the snapshot is newer than the journal: the journal lost lines')
-      offset = head.journalBytes
-      this.svmBlockhashes = head.svmBlockhashes
-      boots.push(...head.boots)
-      for (const stored of head.accounts) accounts.set(stored[0], accountFromStored(stored))
-      for (const line of entryLines) this.history.add(JSON.parse(line) as HistoryEntry)
-    }
-    for (const { text, position } of this.journal.lines(offset)) {
-      const record = JSON.parse(text) as JournalRecord
-      if (record.kind === 'boot') {
-        boots.push({ slot: record.slot, timeMs: record.timeMs, slotMs: record.slotMs })
-        continue
-      }
-      for (const stored of record.accounts) accounts.set(stored[0], accountFromStored(stored))
-      if (record.kind === 'transaction') {
-        this.history.add(entryFromLanded(record, position))
-        this.svmBlockhashes = record.svmBlockhashes
-      }
-    }
-    for (const account of [...accounts.values()].sort((a, b) => Number(a.executable) - Number(b.executable))) this.accounts.restore(account)
-    return boots
   }
 
   private createGenesis(): void {
@@ -292,27 +244,6 @@ export class Chain {
   private accountsOf(decoded: DecodedTransaction): (EncodedAccount | undefined)[] {
     return decoded.accounts.map((named) => this.accounts.get(named.address))
   }
-
-  private outcome(
-    decoded: DecodedTransaction,
-    run: Run,
-    before: (EncodedAccount | undefined)[],
-    after: (EncodedAccount | undefined)[],
-  ): TransactionOutcome {
-    const decimalsOf = (mint: Address) => this.accounts.decimalsOf(mint)
-    return {
-      err: run.err,
-      fee: decoded.fee.toString(),
-      computeUnits: run.meta.computeUnitsConsumed().toString(),
-      logs: run.meta.logs(),
-      innerInstructions: innerInstructionsOf(run.meta),
-      preBalances: before.map((account) => (account?.lamports ?? 0n).toString()),
-      postBalances: after.map((account) => (account?.lamports ?? 0n).toString()),
-      preTokenBalances: tokenBalances(before, decimalsOf),
-      postTokenBalances: tokenBalances(after, decimalsOf),
-      returnData: returnDataOf(run.meta),
-    }
-  }
 }
 
 /** Opens the chain of a data dir, or a chain that lives only as long as the process. */
@@ -320,22 +251,4 @@ export async function openChain(options: { dataDir?: string | undefined; slotMs:
   const keys = await chainKeys(options.dataDir)
   const journal = options.dataDir === undefined ? memoryJournal() : fileJournal(options.dataDir)
   return new Chain({ keys, journal, slotMs: options.slotMs, finalitySlots: options.finalitySlots })
-}
-
-function innerInstructionsOf(meta: TransactionMetadata): { index: number; instructions: StoredInnerInstruction[] }[] {
-  return meta.innerInstructions().flatMap((inner, index) => {
-    const instructions = inner.map((one) => ({
-      programIdIndex: one.instruction().programIdIndex(),
-      accounts: [...one.instruction().accounts()],
-      data: getBase58Decoder().decode(one.instruction().data()),
-      stackHeight: one.stackHeight(),
-    }))
-    return instructions.length > 0 ? [{ index, instructions }] : []
-  })
-}
-
-function returnDataOf(meta: TransactionMetadata): TransactionOutcome['returnData'] {
-  const bytes = meta.returnData().data()
-  if (bytes.length === 0) return null
-  return { programId: getAddressDecoder().decode(meta.returnData().programId()), data: [Buffer.from(bytes).toString('base64'), 'base64'] }
 }

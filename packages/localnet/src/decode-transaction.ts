@@ -28,6 +28,7 @@ export interface TransactionAccount {
   source: 'transaction' | 'lookupTable'
 }
 
+/** An instruction; its indexes are into the transaction's accounts. */
 export interface TransactionInstruction {
   programIdIndex: number
   accounts: readonly number[]

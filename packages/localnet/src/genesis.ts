@@ -14,6 +14,7 @@ import { getMintEncoder, TOKEN_PROGRAM_ADDRESS } from '@solana-program/token'
 
 /** Circle's USDC mint on devnet; here it is test money of this chain alone. Source: Circle, "USDC contract addresses". */
 export const usdcMint: Address = address('4zMMC9srt5Ri5X14GAgXhaHii3GnPAEERYPJgZJDncDU')
+/** Decimals of USDC: an atom is a millionth. */
 export const usdcDecimals = 6
 
 /** Devnet's genesis hash: x402 knows no network id for a local chain, so this one poses as devnet. */

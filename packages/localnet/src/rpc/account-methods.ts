@@ -57,4 +57,5 @@ function memcmpBytes(text: string, encoding: unknown): ReadonlyUint8Array {
   }
 }
 
+/** The methods of this file by name. */
 export const accountMethods: Record<string, RpcMethod> = { getBalance, getAccountInfo, getMultipleAccounts, getProgramAccounts }

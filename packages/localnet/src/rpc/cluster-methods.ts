@@ -73,6 +73,7 @@ const getRecentPrioritizationFees: RpcMethod = (chain, [addresses]) => {
   return Array.from({ length: 8 }, (_, index) => ({ slot: slot - 7 + index, prioritizationFee: 0 }))
 }
 
+/** The methods of this file by name. */
 export const clusterMethods: Record<string, RpcMethod> = {
   getHealth: () => 'ok',
   getVersion: () => ({ 'solana-core': apiVersion, 'feature-set': 0 }),

@@ -19,6 +19,7 @@ export interface RpcRequest {
   params: readonly unknown[]
 }
 
+/** A JSON-RPC 2.0 response. */
 export type RpcResponse = { jsonrpc: '2.0'; id: unknown } & (
   | { result: unknown }
   | { error: { code: number; message: string; data?: unknown } }

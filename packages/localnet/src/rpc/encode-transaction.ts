@@ -5,8 +5,10 @@ import { type DecodedTransaction, decodeTransaction, type TransactionInstruction
 import { parseInstruction } from './parse-instruction.ts'
 import { invalidParams, RpcError } from './rpc-error.ts'
 
+/** How a transaction is to be written. */
 export type TransactionEncoding = 'json' | 'jsonParsed' | 'base64' | 'base58'
 
+/** Reads `encoding`; a validator's default is json. Throws RpcError -32602. */
 export function transactionEncodingParam(value: unknown): TransactionEncoding {
   const encoding = value ?? 'json'
   if (encoding === 'json' || encoding === 'jsonParsed' || encoding === 'base64' || encoding === 'base58') return encoding

@@ -62,4 +62,5 @@ const getSignaturesForAddress: RpcMethod = (chain, [address, configValue]) => {
   }))
 }
 
+/** The methods of this file by name. */
 export const historyMethods: Record<string, RpcMethod> = { getSignatureStatuses, getTransaction, getSignaturesForAddress }

@@ -3,22 +3,26 @@ import { type Address, getBase58Encoder, isAddress } from '@solana/kit'
 import type { Chain, Commitment } from '../chain.ts'
 import { invalidParams, RpcError } from './rpc-error.ts'
 
+/** The config object most methods take last. */
 export type Config = Readonly<Record<string, unknown>>
 
 /** A JSON-RPC method: gets the chain and the params, returns the result or throws an RpcError. */
 export type RpcMethod = (chain: Chain, params: readonly unknown[]) => unknown
 
+/** Reads an address; throws RpcError -32602, as all readers here do. */
 export function addressParam(value: unknown): Address {
   if (typeof value !== 'string') throw invalidParams('Invalid param: expected an address')
   if (!isAddress(value)) throw invalidParams('Invalid param: Invalid')
   return value
 }
 
+/** Reads a string. */
 export function stringParam(value: unknown, name: string): string {
   if (typeof value !== 'string') throw invalidParams(`Invalid param: ${name} must be a string`)
   return value
 }
 
+/** Reads a signature: base58 of 64 bytes. */
 export function signatureParam(value: unknown): string {
   const text = stringParam(value, 'signature')
   let length = 0
@@ -31,6 +35,7 @@ export function signatureParam(value: unknown): string {
   return text
 }
 
+/** Reads an integer within limits, both included. */
 export function integerParam(value: unknown, name: string, limits: { min: number; max: number }): number {
   const number = typeof value === 'bigint' ? Number(value) : value
   if (typeof number !== 'number' || !Number.isSafeInteger(number) || number < limits.min || number > limits.max) {
@@ -39,6 +44,7 @@ export function integerParam(value: unknown, name: string, limits: { min: number
   return number
 }
 
+/** Reads an array of at most `maxLength` items. */
 export function arrayParam(value: unknown, name: string, maxLength: number): readonly unknown[] {
   if (!Array.isArray(value)) throw invalidParams(`Invalid param: ${name} must be an array`)
   if (value.length > maxLength) throw invalidParams(`Too many inputs provided; max ${maxLength}`)

@@ -48,4 +48,5 @@ function existing(chain: Chain, address: Address): EncodedAccount {
   return account
 }
 
+/** The methods of this file by name. */
 export const tokenMethods: Record<string, RpcMethod> = { getTokenAccountsByOwner, getTokenAccountBalance, getTokenSupply }

@@ -119,6 +119,7 @@ function decodeParam(chain: Chain, encoded: unknown, config: Config): DecodedTra
 
 const airdropLimits = { min: 1, max: 100_000_000_000 }
 
+/** The methods of this file by name. */
 export const transactionMethods: Record<string, RpcMethod> = {
   sendTransaction,
   simulateTransaction,
