@@ -27,7 +27,7 @@ import {
   TOKEN_PROGRAM_ADDRESS,
 } from '@solana-program/token'
 import type { Charge, ChargeFact, Movement, MovementFact, SignedMovement } from './payment-rail.ts'
-import { readTransaction } from './x402-transaction.ts'
+import { memoProgram, readTransaction } from './x402-transaction.ts'
 
 const usdcDecimals = 6
 /** Create account, transfer and memo stay well below this. */
@@ -156,7 +156,7 @@ export function openChain(config: { rpcUrl: string; asset: string; escrow: KeyPa
               amount: movement.amountAtoms,
               decimals: usdcDecimals,
             }),
-            getAddMemoInstruction({ memo: transferId }),
+            getAddMemoInstruction({ memo: transferId }, { programAddress: memoProgram }),
           ],
           message,
         ),

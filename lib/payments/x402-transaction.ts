@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto'
 import {
   type Address,
+  address,
   decompileTransactionMessage,
   getBase64Encoder,
   getCompiledTransactionMessageDecoder,
@@ -10,8 +11,10 @@ import {
   type SignatureBytes,
   type Transaction,
 } from '@solana/kit'
-import { MEMO_PROGRAM_ADDRESS } from '@solana-program/memo'
 import { parseTransferCheckedInstruction, TOKEN_PROGRAM_ADDRESS } from '@solana-program/token'
+
+/** The memo program that x402 `exact` prescribes; @solana-program/memo 0.15 has another one as its default. */
+export const memoProgram = address('MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr')
 
 /** One classic-token TransferChecked instruction. */
 export type TokenTransfer = { source: Address; mint: Address; destination: Address; authority: Address; amountAtoms: bigint }
@@ -39,7 +42,7 @@ export function readTransaction(wireBase64: string): TransactionFacts {
   const transfers: TokenTransfer[] = []
   for (const instruction of message.instructions) {
     const data = instruction.data ? new Uint8Array(instruction.data) : new Uint8Array()
-    if (instruction.programAddress === MEMO_PROGRAM_ADDRESS) memos.push(getUtf8Decoder().decode(data))
+    if (instruction.programAddress === memoProgram) memos.push(getUtf8Decoder().decode(data))
     if (instruction.programAddress === TOKEN_PROGRAM_ADDRESS && data[0] === 12 && instruction.accounts) {
       const parsed = parseTransferCheckedInstruction({ programAddress: TOKEN_PROGRAM_ADDRESS, accounts: [...instruction.accounts], data })
       transfers.push({

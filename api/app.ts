@@ -1,0 +1,62 @@
+// The API: the doors for people and programs, framework-neutral and testable without a socket.
+
+import { endpoints } from '@flow402/protocol/endpoints'
+import { Problem } from '@flow402/protocol/problem'
+import { OpenAPIHono } from '@hono/zod-openapi'
+import { bodyLimit } from 'hono/body-limit'
+import { checkHealth } from '../lib/check-health.ts'
+import { readNetwork } from '../lib/read-network.ts'
+import type { House } from '../lib/wiring.ts'
+import { door } from './door.ts'
+import { nodeRoutes } from './nodes/routes.ts'
+import { offerRoutes } from './offers/routes.ts'
+import { paymentRoutes } from './payments/routes.ts'
+import { problemResponse } from './problem-response.ts'
+import { rentalRoutes } from './rentals/routes.ts'
+
+const bodyBytesAtMost = 64 * 1024
+
+/** Builds the API over a house. */
+export function buildApi(house: House): OpenAPIHono {
+  const app = new OpenAPIHono()
+  app.use('/api/*', async (c, next) => {
+    await next()
+    c.res.headers.set('x-content-type-options', 'nosniff')
+    if (!c.res.headers.has('cache-control')) c.res.headers.set('cache-control', 'no-store')
+  })
+  app.use(
+    '/api/*',
+    bodyLimit({
+      maxSize: bodyBytesAtMost,
+      onError: (c) => problemResponse(new Problem('too_large'), c),
+    }),
+  )
+
+  door(app, house.keys, endpoints.health, async ({ c }) => {
+    const health = await checkHealth(house)
+    if (health.status === 'ok') return c.json(health)
+    const failed = Object.entries(health.checks).filter(([, part]) => !part.ok)
+    const detail = failed.map(([name, part]) => `${name}: ${part.detail}`).join('; ')
+    return problemResponse(new Problem('not_ready', { detail, health }), c)
+  })
+  door(app, house.keys, endpoints.network, ({ c }) => c.json(readNetwork(house)))
+  offerRoutes(app, house)
+  rentalRoutes(app, house)
+  paymentRoutes(app, house)
+  nodeRoutes(app, house)
+
+  app.openAPIRegistry.registerComponent('securitySchemes', 'rentalToken', { type: 'http', scheme: 'bearer' })
+  app.get('/api/openapi.json', (c) =>
+    c.json(app.getOpenAPI31Document({ openapi: '3.1.0', info: { title: 'Flow402', version: house.version, license: { name: 'MIT' } } })),
+  )
+
+  app.notFound((c) => problemResponse(new Problem(isKnownPath(c.req.path) ? 'method_not_allowed' : 'not_found'), c))
+  app.onError(problemResponse)
+  return app
+}
+
+const paths = Object.values(endpoints).map((endpoint) => new RegExp(`^${endpoint.path.replaceAll(/\{\w+\}/g, '[^/]+')}$`))
+
+function isKnownPath(path: string): boolean {
+  return paths.some((pattern) => pattern.test(path))
+}

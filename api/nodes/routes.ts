@@ -1,0 +1,15 @@
+// Machines at the door: enrolment with a one-time token.
+
+import { endpoints, tunnelPath } from '@flow402/protocol/endpoints'
+import type { OpenAPIHono } from '@hono/zod-openapi'
+import { enrolNode } from '../../lib/offers/enrol-node.ts'
+import type { House } from '../../lib/wiring.ts'
+import { door } from '../door.ts'
+
+export function nodeRoutes(app: OpenAPIHono, house: House): void {
+  door(app, house.keys, endpoints.enrolNode, async ({ body, c }) => {
+    const origin = new URL(house.env.publicUrl ?? c.req.url)
+    const tunnelUrl = `${origin.protocol === 'https:' ? 'wss:' : 'ws:'}//${origin.host}${tunnelPath}`
+    return c.json(await enrolNode({ ...house, tunnelUrl }, body), 201)
+  })
+}

@@ -1,0 +1,36 @@
+// Errors at the door: every failure leaves as RFC 9457 problem+json; what is not a known problem is a 500 and a bug in the log.
+import { Problem } from '@flow402/protocol/problem'
+import type { Context } from 'hono'
+import { HTTPException } from 'hono/http-exception'
+
+/** Encodes any error. Unknown ones are logged with their stack and shown without it. */
+export function problemResponse(error: unknown, c: Context): Response {
+  const problem = asProblem(error)
+  if (problem.code === 'internal')
+    console.error(
+      JSON.stringify({ level: 'error', event: 'request_failed', method: c.req.method, path: c.req.path, stack: (error as Error)?.stack }),
+    )
+  const headers = new Headers({ 'content-type': 'application/problem+json', 'cache-control': 'no-store' })
+  if (problem.status === 503) headers.set('retry-after', '5')
+  if (problem.status === 401) headers.set('www-authenticate', 'Bearer')
+  return new Response(JSON.stringify(problem.toBody()), { status: problem.status, headers })
+}
+
+function asProblem(error: unknown): Problem {
+  if (error instanceof Problem) return error
+  if (error instanceof HTTPException) {
+    if (error.status === 413) return new Problem('too_large')
+    if (error.status === 400) return new Problem('invalid_json')
+  }
+  const code = typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : ''
+  if (code === 'ECONNREFUSED' || code === 'ECONNRESET' || code.startsWith('57P') || code === '53300')
+    return new Problem('database_unavailable')
+  return new Problem('internal', { detail: 'Something went wrong on our side. Nothing was lost; try again.' })
+}
+
+/** The one problem for input that does not fit its schema: every wrong field with its reason. */
+export function invalidRequest(error: { issues: readonly { path: readonly PropertyKey[]; message: string }[] }): Problem {
+  const fields = error.issues.map((issue) => ({ field: issue.path.map(String).join('.') || '(body)', reason: issue.message }))
+  const first = fields[0]
+  return new Problem('invalid_request', { detail: first ? `${first.field}: ${first.reason}` : 'The request is not valid', errors: fields })
+}

@@ -1,0 +1,60 @@
+// Rentals at the door: rent, look, stop, extend, exec, logs, receipt.
+import { Readable } from 'node:stream'
+import { endpoints } from '@flow402/protocol/endpoints'
+import type { OpenAPIHono } from '@hono/zod-openapi'
+import { accessTokenFor } from '../../lib/auth/access-token.ts'
+import { stopRental } from '../../lib/metering/stop-rental.ts'
+import { acceptExtension, acceptRental } from '../../lib/payments/accept-payment.ts'
+import { execInRental, readLogs } from '../../lib/provisioning/reach-workload.ts'
+import { getRental } from '../../lib/rentals/get-rental.ts'
+import { quoteExtension, quoteRental } from '../../lib/rentals/quote-rental.ts'
+import { getReceipt } from '../../lib/settlement/get-receipt.ts'
+import type { House } from '../../lib/wiring.ts'
+import { door } from '../door.ts'
+import { answerPaid, paymentProof, paymentRequired } from './paid.ts'
+
+export function rentalRoutes(app: OpenAPIHono, house: House): void {
+  door(app, house.keys, endpoints.requestRental, async ({ body, c }) => {
+    const proof = paymentProof(c)
+    if (!proof) return paymentRequired(c, house, await quoteRental(house, body))
+    const accepted = await acceptRental(house, body, proof)
+    if (accepted.state === 'settled') house.wake('assign')
+    const { rentalId } = accepted.quote
+    return answerPaid(c, house, accepted, async () =>
+      c.json({ rental: await getRental(house, rentalId), accessToken: accessTokenFor(house.keys, rentalId) }, 201, {
+        location: `/api/rentals/${rentalId}`,
+      }),
+    )
+  })
+
+  door(app, house.keys, endpoints.getRental, async ({ params, c }) => c.json(await getRental(house, params.id)))
+
+  door(app, house.keys, endpoints.stopRental, async ({ params, c }) => {
+    const rental = await stopRental(house, params.id)
+    house.wake('orders')
+    house.wake('books')
+    return c.json(rental, 202)
+  })
+
+  door(app, house.keys, endpoints.extendRental, async ({ params, body, c }) => {
+    const proof = paymentProof(c)
+    if (!proof) return paymentRequired(c, house, await quoteExtension(house, params.id, body))
+    const accepted = await acceptExtension(house, params.id, body, proof)
+    house.wake('orders')
+    house.wake('transfers')
+    return answerPaid(c, house, accepted, async () => c.json(await getRental(house, params.id), 200))
+  })
+
+  door(app, house.keys, endpoints.execRental, async ({ params, body, c }) => c.json(await execInRental(house, params.id, body)))
+
+  door(app, house.keys, endpoints.rentalLogs, async ({ params, query, c }) => {
+    const follow = query.follow === '1' || query.follow === 'true'
+    const logs = await readLogs(house, params.id, { follow, tail: query.tail })
+    c.req.raw.signal.addEventListener('abort', () => logs.destroy())
+    return new Response(Readable.toWeb(logs) as ReadableStream, {
+      headers: { 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-store, no-transform', 'x-accel-buffering': 'no' },
+    })
+  })
+
+  door(app, house.keys, endpoints.getReceipt, async ({ params, c }) => c.json(await getReceipt(house, params.id)))
+}
