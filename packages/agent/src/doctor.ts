@@ -1,6 +1,6 @@
 // Doctor: starts real containers and proves that this machine fences them, before it may be listed.
 import { randomBytes } from 'node:crypto'
-import { statfsSync } from 'node:fs'
+import { readdirSync, statfsSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { freemem, networkInterfaces } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -104,7 +104,9 @@ function doctorRoom(home: Home, ground: Ground, image: string, network: string) 
 export async function removeDoctorRemains(home: Home, ground: Ground): Promise<void> {
   for (const seen of await ground.runtime.list(`flow402.doctor=${home.id}`)) {
     await ground.runtime.remove(seen.id)
-    await removeVolume(home.path('volumes', seen.name))
+  }
+  for (const folder of readdirSync(home.path('volumes'))) {
+    if (folder.startsWith('flow402-doctor-')) await removeVolume(home.path('volumes', folder))
   }
 }
 

@@ -1,4 +1,5 @@
 // Leases: keeps each lease moving: observe what runs, plan the next step, act, write it down.
+import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { LeaseOrder, LeaseStatus } from '@flow402/protocol/lease'
@@ -228,13 +229,14 @@ export function keepLeases(deps: LeaseDeps): Leases {
     const name = nameOf(row)
     const seen = await runtime.inspect(name)
     if (seen) {
+      // shells first: they ignore TERM and would cost the whole grace
+      deps.onEnded(row.rentalId)
       if (seen.state === 'running') await stopGently(seen.id)
       await keepLogs(home, runtime, row.rentalId, seen.id).catch((error: unknown) =>
         say(`logs of ${row.rentalId} are lost: ${messageOf(error)}`),
       )
       await runtime.remove(seen.id)
     }
-    deps.onEnded(row.rentalId)
     await removeVolume(dirOf(row))
     died.delete(keyOf(row))
     write(row, { phase: 'removed' })
@@ -320,6 +322,10 @@ export function keepLeases(deps: LeaseDeps): Leases {
         say(`removing ${seen.name}, which belongs to no lease`)
         await runtime.remove(seen.id)
         await removeVolume(join(home.path('volumes'), seen.name.replace(/^flow402-/, '')))
+      }
+      for (const folder of readdirSync(home.path('volumes'))) {
+        const row = known.get(`flow402-${folder}`)
+        if (folder.startsWith('rnt_') && (!row || row.phase === 'removed')) await removeVolume(home.path('volumes', folder))
       }
       for (const row of known.values()) {
         // written again: a kill may have come between the order and its deadline

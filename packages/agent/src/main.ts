@@ -58,4 +58,7 @@ async function finish(done: Promise<number>): Promise<void> {
   setImmediate(() => process.exit())
 }
 
+// whoever reads our lines may be gone; rentals must not end because of that
+for (const output of [process.stdout, process.stderr]) output.on('error', () => undefined)
+
 await program.parseAsync()

@@ -37,10 +37,12 @@ export function planLease(row: LeaseRow, seen: SeenContainer | null, clock: Leas
 }
 
 function drainEnded(row: LeaseRow, readyAtMs: number, seen: SeenContainer | null, clock: LeaseClock): Step {
-  const known = [clock.died, seen?.finishedAtMs ? (seen.finishedAtMs - readyAtMs) / 1000 : null].filter((seconds) => seconds !== null)
-  // A container that is gone without a trace ran at least as long as was recorded; more nobody can prove.
-  const ranFor = known.length > 0 ? Math.min(...known, clock.elapsed ?? Number.POSITIVE_INFINITY) : row.usage.toSecond
   const exitCode = seen?.exitCode ?? null
+  const finished = seen?.finishedAtMs ? (seen.finishedAtMs - readyAtMs) / 1000 : null
+  const known = [clock.died, finished].filter((seconds) => seconds !== null)
+  // Gone without a trace, or with its host's boot (the engine notes its own start as the end then): only recorded time is proven.
+  const isProven = known.length > 0 && (clock.elapsed !== null || exitCode === deadlineExitCode)
+  const ranFor = isProven ? Math.min(...known, clock.elapsed ?? Number.POSITIVE_INFINITY) : row.usage.toSecond
   const toSecond = wholeSeconds(row, ranFor)
   const drain = (end: LeaseEnd, code: number | null, detail: string | null): Step => ({
     do: 'drain',
@@ -51,12 +53,14 @@ function drainEnded(row: LeaseRow, readyAtMs: number, seen: SeenContainer | null
   })
 
   if (row.desired === 'ended') return drain('ordered', null, null)
-  if (ranFor >= row.paidSeconds - 1 && (exitCode === deadlineExitCode || clock.elapsed === null || clock.elapsed >= row.paidSeconds)) {
+  if (ranFor >= row.paidSeconds || (exitCode === deadlineExitCode && ranFor >= row.paidSeconds - 1)) {
     return { do: 'drain', end: 'paid_until', toSecond: row.paidSeconds, exitCode: null, detail: null }
   }
   if (!seen || seen.state === 'created') return drain('vanished', null, 'the container is gone')
-  const wasKilled = exitCode === 137 && !seen.oomKilled
-  if (row.spec.command === null || wasKilled) return drain('vanished', exitCode, 'the container was ended from outside')
+  // PID 1 cannot be killed from inside; 143 is its answer to TERM, which the renter may send
+  const wasKilled = exitCode === 137 && !(seen.oomKilled && row.spec.command)
+  const wasEnded = row.spec.command === null && exitCode !== 143
+  if (wasKilled || wasEnded) return drain('vanished', exitCode, 'the container was ended from outside')
   return drain('exited', exitCode, exitCode === 137 ? 'the command was killed because it used more memory than ordered' : null)
 }
 

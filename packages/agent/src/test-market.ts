@@ -6,7 +6,15 @@ import type { AddressInfo } from 'node:net'
 import { createInterface } from 'node:readline'
 import type { Duplex } from 'node:stream'
 import { newId } from '@flow402/protocol/id'
-import { type LeaseOrder, type LeaseSpec, type LeaseStatus, Report, type StreamScope, tunnelHelloBytes, tunnelProtocol } from '@flow402/protocol/lease'
+import {
+  type LeaseOrder,
+  type LeaseSpec,
+  type LeaseStatus,
+  Report,
+  type StreamScope,
+  tunnelHelloBytes,
+  tunnelProtocol,
+} from '@flow402/protocol/lease'
 import type { EnrolRequest } from '@flow402/protocol/node'
 import type { SignedUsage } from '@flow402/protocol/usage'
 import { SignJWT } from 'jose'
@@ -45,7 +53,9 @@ export async function openTestMarket() {
       if (request.url !== '/api/nodes/enrol' || asked.token !== token) return response.writeHead(403).end('{"code":"enrolment_refused"}')
       nodeKey = asked.publicKey
       response.writeHead(201, { 'content-type': 'application/json' })
-      response.end(JSON.stringify({ nodeId, offerId: newId('offer'), marketPublicKey, tunnelUrl: `${url.replace('http', 'ws')}/api/tunnel` }))
+      response.end(
+        JSON.stringify({ nodeId, offerId: newId('offer'), marketPublicKey, tunnelUrl: `${url.replace('http', 'ws')}/api/tunnel` }),
+      )
     })
   })
   const sockets = new WebSocketServer({ server, perMessageDeflate: false })
@@ -79,7 +89,7 @@ export async function openTestMarket() {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
 
-  const sign = (claims: Record<string, unknown>, subject: string, audience: string = nodeId, key = keys.privateKey) =>
+  const sign = (claims: Record<string, unknown>, subject: string, audience: string = nodeId) =>
     new SignJWT(claims).setProtectedHeader({ alg: 'EdDSA' }).setAudience(audience).setSubject(subject).setIssuedAt()
 
   function open(method: string, path: string, headers: Record<string, string> = {}): ClientHttp2Stream {
@@ -90,14 +100,18 @@ export async function openTestMarket() {
   }
   async function request(method: string, path: string, body?: unknown, headers: Record<string, string> = {}) {
     const stream = open(method, path, headers)
-    const status = new Promise<number>((resolve, reject) => {
-      stream.on('response', (answer) => resolve(Number(answer[':status'])))
-      stream.on('close', () => reject(new Error(`${method} ${path}: the stream closed without an answer`)))
-    })
-    stream.end(body === undefined ? undefined : JSON.stringify(body))
-    const code = await status
     let text = ''
-    for await (const chunk of stream) text += chunk
+    let code = 0
+    stream.on('response', (answer) => {
+      code = Number(answer[':status'])
+    })
+    stream.on('data', (chunk) => {
+      text += chunk
+    })
+    const closed = new Promise<void>((resolve) => stream.on('close', resolve))
+    stream.end(body === undefined ? undefined : JSON.stringify(body))
+    await closed
+    if (code === 0) throw new Error(`${method} ${path}: the stream closed without an answer (${stream.rstCode})`)
     return { status: code, text, json: () => JSON.parse(text) as never }
   }
   async function until<T>(what: string, look: () => T | undefined | false, ms = 20_000): Promise<T> {
@@ -106,7 +120,8 @@ export async function openTestMarket() {
     return new Promise<T>((resolve, reject) => {
       const timer = setTimeout(() => {
         waiters.delete(wake)
-        reject(new Error(`waited ${ms} ms for ${what}; reports: ${JSON.stringify(reports.filter(({ kind }) => kind === 'lease' || kind === 'usage'))}`))
+        const last = reports.slice(-12).map((report) => (report.kind === 'lease' ? report.status : report.kind))
+        reject(new Error(`waited ${ms} ms for ${what}; last reports: ${JSON.stringify(last)}`))
       }, ms)
       const wake = () => {
         const now = look()

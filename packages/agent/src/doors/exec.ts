@@ -35,12 +35,10 @@ export async function execIn(
     )
     gone.addEventListener('abort', () => reject(new Problem('timeout', { detail: 'nobody waits for the result' })), { once: true })
   })
-  const finished = Promise.all([capped(started.stdout), capped(started.stderr)]).then(async ([stdout, stderr]) => ({
-    exitCode: await started.exitCode(),
-    stdout: stdout.text(),
-    stderr: stderr.text(),
-    truncated: stdout.truncated() || stderr.truncated(),
-  }))
+  const finished = Promise.all([capped(started.stdout), capped(started.stderr)]).then(async ([stdout, stderr]) => {
+    const truncated = stdout.truncated() || stderr.truncated()
+    return notStarted({ exitCode: await started.exitCode(), stdout: stdout.text(), stderr: stderr.text(), truncated })
+  })
   finished.catch(() => undefined)
   try {
     return await Promise.race([finished, cut])
@@ -51,6 +49,13 @@ export async function execIn(
   } finally {
     clearTimeout(timer)
   }
+}
+
+/** The engine writes why a program could not be started to its stdout; as in a shell it belongs to stderr, with 127 for a program that is not there. */
+function notStarted(result: ExecResult): ExecResult {
+  if ((result.exitCode !== 126 && result.exitCode !== 127) || !result.stdout.startsWith('OCI runtime exec failed')) return result
+  const isMissing = /executable file not found|no such file or directory/.test(result.stdout)
+  return { ...result, exitCode: isMissing ? 127 : 126, stdout: '', stderr: result.stdout }
 }
 
 async function startExec(runtime: Runtime, container: string, request: ExecRequest): Promise<Started> {

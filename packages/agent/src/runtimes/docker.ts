@@ -100,7 +100,7 @@ export function dockerRuntime(address: string): Runtime {
       demux.on('end', finish).resume()
       stdin.pipe(demux)
       if (!options.stdin) stdin.end()
-      return { stdin, stdout, stderr, exitCode: () => exitCodeOf(exec), kill: () => killExec(exec, id) } satisfies Started
+      return { stdin, stdout, stderr, exitCode: () => exitCodeOf(exec), kill: () => killExec(exec) } satisfies Started
     },
     async terminal(id, argv, size) {
       const exec = await docker.getContainer(id).exec({
@@ -114,7 +114,7 @@ export function dockerRuntime(address: string): Runtime {
       const io: Duplex = await exec.start({ hijack: true, stdin: true, Tty: true })
       const resize = async (cols: number, rows: number) => void (await exec.resize({ w: cols, h: rows }))
       await resize(size.cols, size.rows).catch(() => undefined)
-      return { io, resize, kill: () => killExec(exec, id) } satisfies StartedTerminal
+      return { io, resize, kill: () => killExec(exec) } satisfies StartedTerminal
     },
     async logs(id, options) {
       const tail = options.tail === null ? {} : { tail: options.tail }
@@ -252,11 +252,15 @@ async function exitCodeOf(exec: Docker.Exec): Promise<number> {
 }
 
 /** Kills the group of an exec'd process (it leads its own session) when it is a process of that container on this host. */
-async function killExec(exec: Docker.Exec, containerId: string): Promise<void> {
+async function killExec(exec: Docker.Exec): Promise<void> {
   for (let tries = 0; tries < 10; tries++) {
     const seen = await exec.inspect()
     if (!seen.Running) return
-    if (seen.Pid > 1 && existsSync(`/proc/${seen.Pid}/cgroup`) && readFileSync(`/proc/${seen.Pid}/cgroup`, 'utf8').includes(containerId)) {
+    if (
+      seen.Pid > 1 &&
+      existsSync(`/proc/${seen.Pid}/cgroup`) &&
+      readFileSync(`/proc/${seen.Pid}/cgroup`, 'utf8').includes(seen.ContainerID)
+    ) {
       try {
         process.kill(-seen.Pid, 'SIGKILL')
       } catch {
