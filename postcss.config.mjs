@@ -1,0 +1,2 @@
+// PostCSS: Tailwind only.
+export default { plugins: { '@tailwindcss/postcss': {} } }
