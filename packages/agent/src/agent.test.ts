@@ -233,7 +233,7 @@ test('a terminal is a shell on a tty that resizes and survives a broken line', a
   expect(resized.status).toBe(204)
   const second = await attach(/now mine/, 'echo now $keep\n')
   expect(second.seen).toContain('100:')
-  const end = new Promise((resolve) => second.stream.on('close', resolve))
+  const end = new Promise((resolve) => second.stream.on('end', resolve))
   second.stream.write('exit\n')
   await end
   await stop(rentalId)

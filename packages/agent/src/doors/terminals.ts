@@ -42,7 +42,7 @@ export function openTerminals(runtime: Runtime): Terminals {
     const over = () => {
       if (open.get(terminalId) === terminal) open.delete(terminalId)
       if (terminal.linger) clearTimeout(terminal.linger)
-      if (terminal.stream && !terminal.stream.destroyed) terminal.stream.end()
+      if (terminal.stream) endStream(terminal.stream)
     }
     started.io.on('end', over).on('close', over).on('error', over)
     return terminal
@@ -56,7 +56,7 @@ export function openTerminals(runtime: Runtime): Terminals {
   function join(terminal: Open, stream: ServerHttp2Stream): void {
     const before = terminal.stream
     terminal.stream = stream
-    if (before && !before.destroyed) before.end()
+    if (before) endStream(before)
     if (terminal.linger) clearTimeout(terminal.linger)
     terminal.linger = null
     stream.respond({ ':status': 200, 'content-type': 'application/octet-stream' })
@@ -72,7 +72,7 @@ export function openTerminals(runtime: Runtime): Terminals {
       if (terminal.stream !== stream) return
       terminal.stream = null
       terminal.started.io.resume()
-      if (!stream.destroyed) stream.end()
+      endStream(stream)
       terminal.linger = setTimeout(end, terminalLingerMs, terminal)
     }
     stream.on('end', leave).on('close', leave)
@@ -104,4 +104,12 @@ export function openTerminals(runtime: Runtime): Terminals {
       for (const terminal of open.values()) end(terminal)
     },
   }
+}
+
+/** Ends our half; a client that keeps its own half open is cut off once it had time to read the rest. */
+function endStream(stream: ServerHttp2Stream): void {
+  if (stream.destroyed) return
+  stream.end()
+  const cut = setTimeout(() => stream.close(), 5000)
+  stream.once('close', () => clearTimeout(cut))
 }
