@@ -1,0 +1,66 @@
+// State: where this clone keeps what it made, and the note that says what runs right now.
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+/** The root of this clone. */
+export const cloneDir = fileURLToPath(new URL('..', import.meta.url)).replace(/[/\\]$/, '')
+
+/** A path inside .flow402, which git ignores; the folder itself is made 0700-free so that PostgreSQL's user may pass. */
+export function stateDir(...parts: string[]): string {
+  mkdirSync(join(cloneDir, '.flow402'), { recursive: true })
+  return join(cloneDir, '.flow402', ...parts)
+}
+
+/** What `npm run up` says about the running house, for the demo and the benchmarks. */
+export type RunningHouse = {
+  /** Process id of `npm run up`. */
+  pid: number
+  url: string
+  network: string
+  databaseUrl: string
+  rpcUrl: string
+  faucetUrl: string
+  usdcMint: string
+  escrowAddress: string
+  feeAddress: string
+  providerAddress: string
+  agentHome: string
+  hasNode: boolean
+}
+
+/** The house that runs from this clone, if one does. */
+export function readRunning(): RunningHouse | undefined {
+  const file = stateDir('run.json')
+  if (!existsSync(file)) return undefined
+  const running = JSON.parse(readFileSync(file, 'utf8')) as RunningHouse
+  return isAlive(running.pid) ? running : undefined
+}
+
+/** Notes the running house; readable by its owner only, because the database's url holds a password. */
+export function noteRunning(running: RunningHouse): void {
+  writeWhole(stateDir('run.json'), JSON.stringify(running, null, 2))
+}
+
+export function forgetRunning(): void {
+  rmSync(stateDir('run.json'), { force: true })
+}
+
+/** Writes a file 0600 so that a reader sees the old content or the new one, never a part. */
+export function writeWhole(file: string, content: string): void {
+  const next = `${file}.${process.pid}`
+  writeFileSync(next, content, { mode: 0o600 })
+  renameSync(next, file)
+}
+
+/** Whether a process of this id runs; one that has ended but that nobody has waited for does not. */
+export function isAlive(pid: number): boolean {
+  if (!(pid > 1)) return false
+  try {
+    process.kill(pid, 0)
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
+  const stat = `/proc/${pid}/stat`
+  return !existsSync(stat) || !/^\d+ \(.*\) Z/.test(readFileSync(stat, 'utf8'))
+}
