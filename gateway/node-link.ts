@@ -28,10 +28,15 @@ export function linkOver(tunnels: Tunnels): NodeLink {
     headers: OutgoingHttpHeaders = {},
   ): Promise<unknown> {
     const stream = open(nodeId, method, path, { 'content-type': 'application/json', ...headers })
+    // Both are listened for from the start: a short answer may be over before the head has been looked at.
+    const whole = bodyOf(stream, timeoutMs)
+    whole.catch(() => undefined)
     stream.end(JSON.stringify(body))
     try {
-      await headersOf(stream, timeoutMs)
-      return JSON.parse((await bodyOf(stream, timeoutMs)) || 'null')
+      const status = await headersOf(stream, timeoutMs)
+      const text = await whole
+      if (status >= 400) throw nodeProblem(text)
+      return JSON.parse(text || 'null')
     } finally {
       cancel(stream)
     }
@@ -49,14 +54,12 @@ export function linkOver(tunnels: Tunnels): NodeLink {
       const query = new URLSearchParams({ follow: follow ? '1' : '0', ...(tail === undefined ? {} : { tail: String(tail) }) })
       const stream = open(nodeId, 'GET', `/leases/${rentalId}/logs?${query}`, { authorization: `Bearer ${token}` })
       stream.end()
-      await headersOf(stream, openWithinMs)
-      return stream
+      return opened(stream)
     },
     async terminal(nodeId, rentalId, token, { terminalId, cols, rows }) {
       const query = new URLSearchParams({ terminal: terminalId, cols: String(cols), rows: String(rows) })
       const stream = open(nodeId, 'POST', `/leases/${rentalId}/terminal?${query}`, { authorization: `Bearer ${token}` })
-      await headersOf(stream, openWithinMs)
-      return stream
+      return opened(stream)
     },
     async resizeTerminal(nodeId, rentalId, token, size) {
       await askJson(nodeId, 'POST', `/leases/${rentalId}/terminal/resize`, size, openWithinMs, { authorization: `Bearer ${token}` })
@@ -64,16 +67,25 @@ export function linkOver(tunnels: Tunnels): NodeLink {
   }
 }
 
-/** Waits for the answer's head; an answer that is no success becomes its Problem. */
-async function headersOf(stream: ClientHttp2Stream, timeoutMs: number): Promise<void> {
-  const status = await new Promise<number>((resolve, reject) => {
+/** A stream whose answer began well; an answer that is no success becomes its Problem. */
+async function opened(stream: ClientHttp2Stream): Promise<ClientHttp2Stream> {
+  const status = await headersOf(stream, openWithinMs)
+  if (status < 400) return stream
+  throw nodeProblem(await bodyOf(stream, openWithinMs).catch(() => ''))
+}
+
+/** Waits for the answer's head: its status. */
+function headersOf(stream: ClientHttp2Stream, timeoutMs: number): Promise<number> {
+  return new Promise<number>((resolve, reject) => {
     const timer = setTimeout(() => {
       cancel(stream)
       reject(new Problem('node_unreachable', { detail: 'The machine did not answer in time' }))
     }, timeoutMs)
-    const lost = () => {
+    const lost = (error?: Error) => {
       clearTimeout(timer)
-      reject(new Problem('node_unreachable'))
+      reject(
+        new Problem('node_unreachable', error instanceof Error ? { detail: `The connection to the machine broke: ${error.message}` } : {}),
+      )
     }
     stream.once('response', (headers) => {
       clearTimeout(timer)
@@ -83,9 +95,6 @@ async function headersOf(stream: ClientHttp2Stream, timeoutMs: number): Promise<
     stream.on('error', lost)
     stream.once('close', lost)
   })
-  if (status < 400) return
-  const body = await bodyOf(stream, timeoutMs).catch(() => '')
-  throw nodeProblem(body)
 }
 
 function nodeProblem(body: string): Problem {

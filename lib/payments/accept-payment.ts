@@ -14,8 +14,8 @@ import { decidePayment } from './decide-payment.ts'
 import type { Charge, PaymentProof, PaymentRail } from './payment-rail.ts'
 import { addPayment, findPayment, findPaymentByMessage, type PaymentRecord } from './store.ts'
 
-/** How long a claim is in one worker's hand before the reconciler may take it, in ms. */
-export const claimMs = 45_000
+/** How long a claim is in one worker's hand before the reconciler may take it, in ms. Short, because two hands do no harm: the token guards the broadcast. */
+export const claimMs = 8_000
 /** How long a request waits for an outcome that another request or the reconciler is working on, in ms. */
 const waitForOutcomeMs = 20_000
 const pollMs = 40

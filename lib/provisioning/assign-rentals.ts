@@ -5,7 +5,7 @@ import { moveRental } from '../rentals/move-rental.ts'
 import { findRental, takeRentals } from '../rentals/store.ts'
 import { type OrderDeps, sendOrder } from './send-orders.ts'
 
-const leaseMs = 15_000
+const leaseMs = 5_000
 const batch = 50
 
 /** Moves paid rentals to starting and sends their orders. Returns how many were moved. */

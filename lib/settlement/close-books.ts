@@ -9,7 +9,7 @@ import { findSettledPayments } from '../payments/store.ts'
 import { addOwedTransfer } from '../payments/store-transfers.ts'
 import { changeRental, lockRental, type RentalRecord, takeRentals } from '../rentals/store.ts'
 
-const leaseMs = 15_000
+const leaseMs = 5_000
 const batch = 100
 
 /** What a rental's end is worth: the charge for its billed seconds, and payout + fee + refund = prepaid. Pure. */

@@ -16,8 +16,8 @@ import {
 
 type Deps = { db: Db; now: Now; rail: PaymentRail; crash: CrashPoint }
 
-const leaseMs = 60_000
-const confirmMs = 20_000
+const leaseMs = 15_000
+const confirmMs = 10_000
 const batch = 30
 const firstRetryMs = 2_000
 const slowestRetryMs = 300_000
