@@ -9,6 +9,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { newId } from '@flow402/protocol/id'
 import { usageBytes } from '@flow402/protocol/usage'
 import { SignJWT } from 'jose'
+import { pack } from 'tar-stream'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { ensureBaseImage, findStaticBusybox } from './base-image.ts'
 import { startContainer } from './container.ts'
@@ -210,6 +211,36 @@ test('a command is the workload: its output is the log, its exit ends the lease,
   expect(checkedUsage(rentalId)).toBe(1)
   const kept = await market.request('GET', `/leases/${rentalId}/logs?tail=2`, undefined, await market.streamToken(rentalId, 'logs'))
   expect(kept.text).toBe('two\nthree\n')
+}, 30_000)
+
+test('an image that holds nothing of ours runs: its own program, exec, terminal and deadline', async () => {
+  const image = 'flow402-test/empty:1'
+  const tar = pack()
+  tar.entry({ name: 'echo', mode: 0o755 }, readFileSync(String(findStaticBusybox())))
+  tar.finalize()
+  await runtime.importImage(tar, image, ['ENV PATH=/', 'USER 1000'])
+  const rentalId = newId('rental')
+  await market.order({ rentalId, revision: 1, desired: 'running', paidSeconds: 60, spec: { image, command: ['echo', 'a b', '*'] } })
+  expect(await market.phase(rentalId, 'removed')).toMatchObject({ end: 'exited', exitCode: 0 })
+  const logs = await market.request('GET', `/leases/${rentalId}/logs`, undefined, await market.streamToken(rentalId, 'logs'))
+  expect(logs.text).toBe('a b *\n')
+  const machine = await ready(3, { image })
+  expect((await market.exec(machine, ['/.flow402/busybox', 'id', '-u'])).stdout).toBe('0\n')
+  const stream = market.open(
+    'POST',
+    `/leases/${machine}/terminal?terminal=${newId('terminal')}&cols=80&rows=24`,
+    await market.streamToken(machine, 'terminal'),
+  )
+  const shown = new Promise<void>((resolve) => {
+    let seen = ''
+    stream.on('data', (chunk) => {
+      seen += chunk
+      if (seen.includes('42')) resolve()
+    })
+  })
+  stream.write('echo $((6*7))\n')
+  await shown
+  expect(await market.phase(machine, 'removed')).toMatchObject({ end: 'paid_until' })
 }, 30_000)
 
 test('a terminal is a shell on a tty that resizes and survives a broken line', async () => {

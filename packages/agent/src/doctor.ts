@@ -14,12 +14,12 @@ const box = initBusybox
 const ramMb = 96
 const diskMb = 48
 
-/** Runs every check; `say` hears one line per check. A check that throws has failed. `network` is the one that leases will get. */
+/** Runs every check; `say` hears one line per check. A check that throws has failed. `network` is the one that leases get. */
 export async function examine(
   home: Home,
   ground: Ground,
   image: string,
-  network: string,
+  network: DoctorReport['network'],
   say: (line: string) => void,
 ): Promise<DoctorReport> {
   const engine = await ground.runtime.engine()
@@ -42,7 +42,7 @@ export async function examine(
     room.within('fence', async (id) => {
       await check('read-only root', () => readOnlyRoot(ground, id))
       await check('no capabilities', () => noCapabilities(ground, id))
-      await check('network', () => networkClosed(ground, id, network))
+      await check('network', () => networkClosed(ground, id))
       await check('disk quota', () => diskQuota(ground, id))
       await check('out-of-memory kill', () => memoryKill(ground, id))
     }),
@@ -56,7 +56,7 @@ export async function examine(
     agentVersion,
     engine: engine.name.slice(0, 100),
     isolation: 'container',
-    network: network === 'none' ? 'none' : 'egress',
+    network,
     ramMb: Math.min(engine.ramMb, Math.floor(freemem() / 1024 / 1024)),
     cpuMillis: engine.cpus * 1000,
     diskMb: freeDiskMb(home),
@@ -139,7 +139,7 @@ async function noCapabilities(ground: Ground, id: string): Promise<string> {
 }
 
 /** A server of this host must not be reachable from inside, by any address that the host has, nor the metadata service. */
-async function networkClosed(ground: Ground, id: string, network: string): Promise<string> {
+async function networkClosed(ground: Ground, id: string): Promise<string> {
   const server = createServer((socket) => socket.end('reached\n'))
   await new Promise<void>((resolve) => server.listen(0, '0.0.0.0', resolve))
   try {
@@ -160,10 +160,8 @@ async function networkClosed(ground: Ground, id: string, network: string): Promi
       `${box} ls /var/run/docker.sock /run/docker.sock /var/run/containerd 2>/dev/null; ${box} ls /sys/class/net`,
     )
     must(!seen.stdout.includes('docker.sock'), 'a container engine socket is inside')
-    if (network === 'none') must(seen.stdout.trim() === 'lo', `there is more than loopback: ${seen.stdout.trim()}`)
-    return network === 'none'
-      ? 'none: only loopback exists inside'
-      : `isolated bridge: ${addresses.length} host and metadata addresses are out of reach`
+    must(seen.stdout.trim() === 'lo', `there is more than loopback: ${seen.stdout.trim()}`)
+    return `none: only loopback exists inside; ${addresses.length} host and metadata addresses are out of reach`
   } finally {
     server.close()
   }

@@ -32,6 +32,7 @@ export const deadlineExitCode = 124
  * - The command starts when the first deadline is written: nothing runs before the agent has proven the container ready.
  * - It waits with `read -t` on a pipe of its own instead of a child `sleep`: the renter is the same user and could stop a child.
  * - busybox is mounted execute-only, which makes this process undumpable: the renter cannot trace it or write its memory.
+ * - It finds the command in PATH itself: the shell would prefer its own builtins and applets to the image's programs.
  * - `jobs -p` reaps orphans and keeps the status of the command for `wait`.
  */
 const script = `now() { read -r up _ </proc/uptime; up=\${up%%.*}; }
@@ -49,6 +50,21 @@ end() {
   kill -KILL -1 2>/dev/null
   exit "$1"
 }
+start() {
+  case $1 in
+    */*) ;;
+    *)
+      IFS=:
+      for dir in $PATH; do
+        if [ -x "\${dir:-.}/$1" ] && [ ! -d "\${dir:-.}/$1" ]; then
+          program="\${dir:-.}/$1"; shift; set -- "$program" "$@"
+          break
+        fi
+      done
+      unset IFS;;
+  esac
+  exec "$@"
+}
 exec 3<>${initMount}/nap
 trap 'end 143' TERM
 trap : CHLD
@@ -59,7 +75,7 @@ until [ -e ${initMount}/deadline ]; do
   nap 1
 done
 child=
-if [ $# -gt 0 ]; then "$@" 3>&- & child=$!; fi
+if [ $# -gt 0 ]; then (exec 3>&-; start "$@") & child=$!; fi
 while :; do
   jobs -p >/dev/null
   if [ -n "$child" ]; then

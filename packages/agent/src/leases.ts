@@ -25,7 +25,7 @@ export type LeaseDeps = {
   /** Told when a container of a rental ends, so that its streams can be closed. */
   onEnded: (rentalId: string) => void
   /** Called when the engine does not answer; may start it again. */
-  onEngineDown: () => Promise<void>
+  onEngineDown: () => Promise<unknown>
 }
 
 /** The running keeper. `order` answers once the order is on disk, not when it is done. */

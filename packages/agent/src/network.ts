@@ -1,8 +1,7 @@
-// Network: which network leases get. Only what the doctor can prove closed is used; without a proven bridge it is `none`.
-import type { Home } from './home.ts'
-import type { Runtime } from './runtimes/runtime.ts'
+// Network: which network leases get.
 
-/** The network of leases and doctor containers. */
-export async function prepareNetwork(_home: Home, _runtime: Runtime, _say: (line: string) => void): Promise<string> {
-  return 'none'
-}
+/**
+ * No network at all: nothing but loopback exists inside, so neither the host nor its private ranges can be reached, on any machine.
+ * The doctor proves it; access goes through the engine's exec, which needs no address.
+ */
+export const leaseNetwork = 'none'

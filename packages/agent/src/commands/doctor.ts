@@ -5,7 +5,7 @@ import { bootId } from '../clock.ts'
 import { examine, removeDoctorRemains } from '../doctor.ts'
 import { prepareGround } from '../ground.ts'
 import { agentVersion, type Home, openHome, writeWhole } from '../home.ts'
-import { prepareNetwork } from '../network.ts'
+import { leaseNetwork } from '../network.ts'
 
 const freshMs = 24 * 3600_000
 
@@ -28,8 +28,7 @@ export async function examineAndKeep(
   say: (line: string) => void,
 ): Promise<DoctorReport> {
   await removeDoctorRemains(home, ground)
-  const network = await prepareNetwork(home, ground.runtime, say)
-  const report = await examine(home, ground, image, network, say)
+  const report = await examine(home, ground, image, leaseNetwork, say)
   writeWhole(home.path('doctor.json'), JSON.stringify({ bootId: bootId(), report }))
   return report
 }

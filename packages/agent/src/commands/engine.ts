@@ -1,5 +1,5 @@
 // engine: starts, stops or shows the private container engine of a home.
-import { readdirSync } from 'node:fs'
+import { readdirSync, rmSync } from 'node:fs'
 import { enginePaths, enginePid, startEngine, stopEngine } from '../engine.ts'
 import { openHome } from '../home.ts'
 import { dockerAnswers, dockerRuntime } from '../runtimes/docker.ts'
@@ -20,7 +20,11 @@ export async function engineCommand(action: string, options: { home?: string }):
       await Promise.all(own.map(({ id }) => runtime.remove(id)))
     }
     for (const name of readdirSync(home.path('volumes'))) await removeVolume(home.path('volumes', name))
-    console.log((await stopEngine(home)) ? 'engine stopped' : 'no engine of this home was running')
+    const wasRunning = await stopEngine(home)
+    // sockets only; a short path outside of the home must not be left behind
+    const { dir } = enginePaths(home)
+    if (dir !== home.path('engine')) rmSync(dir, { recursive: true, force: true })
+    console.log(wasRunning ? 'engine stopped' : 'no engine of this home was running')
     return 0
   }
   const pid = enginePid(home)

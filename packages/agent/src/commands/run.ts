@@ -9,7 +9,7 @@ import { openJournal } from '../journal.ts'
 import { dropOldLogs } from '../kept-logs.ts'
 import { keepLeases } from '../leases.ts'
 import { marketWord } from '../market-word.ts'
-import { prepareNetwork } from '../network.ts'
+import { leaseNetwork } from '../network.ts'
 import { keepTunnel } from '../tunnel.ts'
 import { recentReport } from './doctor.ts'
 
@@ -26,23 +26,29 @@ export async function runCommand(options: { home?: string; engineSocket?: string
   }
   const journal = openJournal(home.path('journal.sqlite'))
   const stop = new AbortController()
+  process.on('unhandledRejection', (error) => say(`unexpected: ${error instanceof Error ? error.stack : String(error)}`))
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.abort())
 
   const { ground, image, engineAddress } = await prepareGround(home, say, options.engineSocket)
   const word = await marketWord(config.marketPublicKey, config.nodeId)
   const terminals = openTerminals(ground.runtime)
-  const network = await prepareNetwork(home, ground.runtime, say)
+  // many leases may miss the engine at once; it is started once
+  let restarting: Promise<unknown> | null = null
   const leases = keepLeases({
     home,
     nodeId: config.nodeId,
     ground,
     baseImage: image,
-    network,
+    network: leaseNetwork,
     journal,
     say,
     onEnded: terminals.closeRental,
-    onEngineDown: async () => {
-      if (engineAddress === enginePaths(home).socket) await startEngine(home, say)
+    onEngineDown: () => {
+      if (engineAddress !== enginePaths(home).socket) return Promise.resolve()
+      restarting ??= startEngine(home, say).finally(() => {
+        restarting = null
+      })
+      return restarting
     },
   })
   // leases first: what is paid for goes on before anything else is checked

@@ -132,29 +132,6 @@ export function dockerRuntime(address: string): Runtime {
       return stream.pipe(demux)
     },
     onEvent: (listener) => followEvents(docker, listener),
-    async ensureNetwork(name, bridge) {
-      const network = docker.getNetwork(name)
-      let seen = await orNull(network.inspect())
-      if (!seen) {
-        await docker
-          .createNetwork({
-            Name: name,
-            Driver: 'bridge',
-            CheckDuplicate: true,
-            EnableIPv6: false,
-            Options: {
-              'com.docker.network.bridge.name': bridge,
-              'com.docker.network.bridge.enable_icc': 'false',
-              'com.docker.network.bridge.enable_ip_masquerade': 'false',
-            },
-          })
-          .catch(unless(409))
-        seen = await network.inspect()
-      }
-      const range = seen?.IPAM?.Config?.[0]
-      if (!range?.Subnet || !range.Gateway) throw new Error(`network ${name} has no address range`)
-      return { subnet: range.Subnet, gateway: range.Gateway }
-    },
   }
 }
 

@@ -74,6 +74,4 @@ export type Runtime = {
   logs: (id: string, options: { follow: boolean; tail: number | null }) => Promise<Readable>
   /** Follows the engine's events and connects again by itself; `connected` says that some may have been missed. */
   onEvent: (listener: (event: ContainerEvent) => void) => () => void
-  /** Makes an isolated bridge when missing and answers its address range. */
-  ensureNetwork: (name: string, bridge: string) => Promise<{ subnet: string; gateway: string }>
 }
