@@ -85,9 +85,15 @@ function OfferRow({ offer }: { offer: Offer }) {
       </div>
       <div className="min-w-0 max-md:order-3 max-md:col-span-2">
         <span className="block font-medium text-sm md:truncate">{main}</span>
-        <span className="num block text-ink-2 text-xs md:truncate">{rest.join(' · ')}</span>
+        <span className="num block text-ink-2 text-xs md:truncate">
+          {rest.join(' · ')}
+          <span className="md:hidden">
+            {' · '}
+            {isolationWords[offer.isolation].name} · {networkWords[offer.network].name}
+          </span>
+        </span>
       </div>
-      <div className="min-w-0 max-md:order-4">
+      <div className="min-w-0 max-md:hidden">
         <span className="block text-sm" title={isolationWords[offer.isolation].meaning}>
           {isolationWords[offer.isolation].name}
         </span>
@@ -101,18 +107,13 @@ function OfferRow({ offer }: { offer: Offer }) {
       <div className="text-sm max-md:order-2 max-md:text-right">
         <HourlyPrice atomsPerHour={BigInt(offer.priceAtomsPerHour)} per={unitName(offer)} isStacked />
       </div>
-      <div className="relative max-md:order-6 max-md:col-span-2 md:text-right">
+      <div className="relative self-center text-right max-md:order-6">
         {reason ? (
-          <span className={`${buttonClass('outline')} w-full opacity-45 md:w-auto`} title={reason} aria-disabled="true">
+          <span className={`${buttonClass('outline')} opacity-45`} title={reason} aria-disabled="true">
             {offer.online ? 'Rented' : 'Offline'}
           </span>
         ) : (
-          <Link
-            href={href}
-            data-testid="rent-link"
-            className={`${buttonClass('outline')} w-full md:w-auto`}
-            aria-label={`Rent ${offer.nodeName}`}
-          >
+          <Link href={href} data-testid="rent-link" className={buttonClass('outline')} aria-label={`Rent ${offer.nodeName}`}>
             Rent
           </Link>
         )}

@@ -32,7 +32,10 @@ export function ReceiptView({ receipt, network }: { receipt: Receipt; network: N
         />
         <Facts
           rows={[
-            { name: 'Metered', value: `${receipt.usage.meteredSeconds} s in ${receipt.usage.records} signed records` },
+            {
+              name: 'Metered',
+              value: `${receipt.usage.meteredSeconds} s in ${receipt.usage.records} signed ${receipt.usage.records === 1 ? 'record' : 'records'}`,
+            },
             { name: 'Billed', value: `${receipt.usage.billedSeconds} s` },
             {
               name: 'Usage chain head',

@@ -15,13 +15,12 @@ import { Empty, Notice } from '../ui/notice.tsx'
 import { Facts, Panel } from '../ui/panel.tsx'
 import { useNow } from '../ui/use-now.ts'
 import { usePolled } from '../ui/use-polled.ts'
-import { ExtendForm } from './extend-form.tsx'
 import { takeTokenFromAddress, useKeptRentals } from './kept-rentals.ts'
 import { LogView } from './log-view.tsx'
+import { ManagePanel } from './manage-panel.tsx'
 import { ReceiptView } from './receipt-view.tsx'
 import { RentalSummary } from './rental-summary.tsx'
 import { stateWords } from './rental-words.ts'
-import { StopButton } from './stop-button.tsx'
 
 type Seen = { rental: Rental; offsetMs: number }
 
@@ -77,15 +76,10 @@ function LiveRental({ id, accessToken, label }: { id: string; accessToken: strin
         <Notice tone="warn">The machine has not reported for a while. If it stays silent, only confirmed seconds are billed.</Notice>
       )}
       {rental.state === 'settled' && <Receipted rental={rental} accessToken={accessToken} />}
-      <div className="grid items-start gap-4 lg:grid-cols-[minmax(0,1fr)_20rem]">
+      <div className="grid grid-cols-[minmax(0,1fr)] items-start gap-4 lg:grid-cols-[minmax(0,1fr)_20rem]">
         <Console rental={rental} accessToken={accessToken} />
         <div className="space-y-4">
-          <Panel title="Manage">
-            <div className="space-y-2">
-              <ExtendForm rental={rental} accessToken={accessToken} onExtended={reload} />
-              <StopButton rental={rental} accessToken={accessToken} nowMs={nowMs} onStopped={reload} />
-            </div>
-          </Panel>
+          <ManagePanel rental={rental} accessToken={accessToken} nowMs={nowMs} onChanged={reload} />
           <Panel title="Details">
             <Facts
               rows={[

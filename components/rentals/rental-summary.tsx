@@ -51,7 +51,10 @@ export function RentalSummary({ rental, nowMs, title }: { rental: Rental; nowMs:
           })}
         </ol>
       </div>
-      <div className="grid grid-cols-3 divide-x divide-line border-line border-t">
+      <div className="h-0.5 bg-line" aria-hidden="true">
+        <div className={`h-full ${isRunning ? 'bg-ok' : 'bg-ink-3'}`} style={{ width: `${Math.min(100, Math.max(0, share * 100))}%` }} />
+      </div>
+      <div className="grid grid-cols-3 divide-x divide-line">
         <Figure name={rental.endedAt ? 'Ran' : 'Time left'} note={`of ${minutesText(rental.minutes)} paid`}>
           <span data-testid="time-left">
             {rental.endedAt || !isRunning ? clockText(rental.endedAt ? live.ranSeconds : paidSeconds) : clockText(live.leftSeconds)}
@@ -70,9 +73,6 @@ export function RentalSummary({ rental, nowMs, title }: { rental: Rental; nowMs:
         >
           <Usd atoms={live.isFinal ? rental.refundAtoms : live.unspentAtoms} minDecimals={6} />
         </Figure>
-      </div>
-      <div className="h-0.5 overflow-hidden rounded-b-lg bg-line" aria-hidden="true">
-        <div className={`h-full ${isRunning ? 'bg-ok' : 'bg-ink-3'}`} style={{ width: `${Math.min(100, Math.max(0, share * 100))}%` }} />
       </div>
     </section>
   )

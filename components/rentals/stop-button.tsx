@@ -6,9 +6,8 @@ import { useMarket } from '../layout/market-provider.tsx'
 import { Button } from '../ui/button.tsx'
 import { Usd } from '../ui/money.tsx'
 import { liveCost } from './live-cost.ts'
-import { stateWords } from './rental-words.ts'
 
-/** Disabled with its reason when the state does not allow it. `onStopped` is called with the market's answer still to come by polling. */
+/** Disabled when the state does not allow it (ManagePanel says why). `onStopped` is called with the market's answer still to come by polling. */
 export function StopButton({
   rental,
   accessToken,
@@ -42,7 +41,7 @@ export function StopButton({
         className="w-full"
         data-testid="stop-button"
         disabled={!canStop}
-        title={canStop ? undefined : `A rental that is ${stateWords[rental.state].name.toLowerCase()} cannot be stopped`}
+        aria-describedby="manage-reason"
         onClick={() => dialog.current?.showModal()}
       >
         Stop

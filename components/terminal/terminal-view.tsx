@@ -22,9 +22,13 @@ export function TerminalView({ rentalId, accessToken }: { rentalId: string; acce
       const [{ Terminal }, { FitAddon }] = await Promise.all([import('@xterm/xterm'), import('@xterm/addon-fit')])
       const element = box.current
       if (isGone || !element) return
+      const fontFamily = getComputedStyle(document.documentElement).getPropertyValue('--font-geist-mono') || 'monospace'
+      // Cells are measured once, so the font must be there before.
+      await document.fonts.load(`13px ${fontFamily}`).catch(() => [])
+      if (isGone) return
       const terminal = new Terminal({
         theme: terminalTheme(isDarkNow()),
-        fontFamily: getComputedStyle(document.documentElement).getPropertyValue('--font-geist-mono') || 'monospace',
+        fontFamily,
         fontSize: 13,
         lineHeight: 1.25,
         cursorBlink: true,
@@ -77,7 +81,10 @@ export function TerminalView({ rentalId, accessToken }: { rentalId: string; acce
   }
   return (
     <div className="flex h-full flex-col" data-testid="terminal">
-      <div ref={box} className="min-h-0 flex-1 py-2 pl-3" />
+      {/* The fit addon measures this box as it is, so the padding belongs to the one around it. */}
+      <div className="min-h-0 flex-1 py-2 pl-3">
+        <div ref={box} className="h-full overflow-hidden" />
+      </div>
       <div className="flex h-9 items-center justify-between gap-3 border-line border-t px-3 text-ink-3 text-xs" aria-live="polite">
         <span className="flex items-center gap-1.5">
           <span className={`size-1.5 rounded-full ${status.kind === 'open' ? 'bg-ok' : 'bg-warn'}`} aria-hidden="true" />

@@ -4,7 +4,7 @@ import { useEffect, useState } from 'react'
 
 /** Keeps both ends of a long text: "4zMMC9…ncDU". */
 export function shortText(text: string, head = 6, tail = 4): string {
-  return text.length <= head + tail + 1 ? text : `${text.slice(0, head)}…${text.slice(-tail)}`
+  return text.length <= head + tail + 1 ? text : `${text.slice(0, head)}…${tail > 0 ? text.slice(-tail) : ''}`
 }
 
 /** Shows a shortened text; the whole of it is in the title and goes to the clipboard. */

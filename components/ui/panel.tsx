@@ -33,12 +33,10 @@ export function Facts({ rows }: { rows: readonly { name: string; value: ReactNod
   return (
     <dl className="text-sm">
       {rows.map(({ name, value, strong, note }) => (
-        <div key={name} className="flex min-h-7 items-baseline justify-between gap-4 py-0.5">
-          <dt className={strong ? 'font-medium' : 'text-ink-2'}>
-            {name}
-            {note && <span className="block text-ink-3 text-xs">{note}</span>}
-          </dt>
+        <div key={name} className="grid min-h-7 grid-cols-[auto_minmax(0,1fr)] items-baseline gap-x-4 py-0.5">
+          <dt className={strong ? 'font-medium' : 'text-ink-2'}>{name}</dt>
           <dd className={`num min-w-0 text-right ${strong ? 'font-semibold' : ''}`}>{value}</dd>
+          {note && <dd className="col-span-2 text-ink-3 text-xs">{note}</dd>}
         </div>
       ))}
     </dl>
