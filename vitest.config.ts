@@ -1,15 +1,40 @@
-// Tests: real parts, one PostgreSQL for the run, at most two files at a time.
+// Tests: `rooms` are the tests beside the code, two files at a time; `house` runs the whole market for real, one file after the other.
+import react from '@vitejs/plugin-react'
 import { defineConfig } from 'vitest/config'
 
+const wholeHouse = '__tests__/{flows,faults,e2e}/**/*.test.{ts,tsx}'
+
 export default defineConfig({
+  plugins: [react()],
   test: {
     environment: 'node',
     globalSetup: ['__tests__/support/global-setup.ts'],
-    include: ['{packages,lib,api,gateway,clock,components,app,scripts,__tests__,db,bench}/**/*.test.{ts,tsx}'],
     exclude: ['**/node_modules/**', '**/.next/**', '**/.flow402/**'],
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
     pool: 'forks',
-    maxWorkers: 2,
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'rooms',
+          include: ['{packages,lib,api,gateway,clock,components,app,scripts,__tests__,db,bench}/**/*.test.{ts,tsx}'],
+          exclude: ['**/node_modules/**', '**/.next/**', '**/.flow402/**', wholeHouse],
+          maxWorkers: 2,
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'house',
+          include: [wholeHouse],
+          testTimeout: 120_000,
+          maxWorkers: 1,
+          fileParallelism: false,
+          sequence: { groupOrder: 2 },
+        },
+      },
+    ],
   },
 })

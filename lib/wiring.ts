@@ -26,9 +26,8 @@ export type House = {
   close(): Promise<void>
 }
 
-/** Opens the house. The link to the machines is given, because the gateway owns it. */
-export async function openHouse(env: Env, version: string, link: NodeLink): Promise<House> {
-  const now = () => Date.now()
+/** Opens the house. The link to the machines is given, because the gateway owns it; tests give their own time. */
+export async function openHouse(env: Env, version: string, link: NodeLink, now: Now = Date.now): Promise<House> {
   const db = openDatabase(env.databaseUrl)
   const rail = await openExactRail(env, now)
   const listeners: ((work: Work) => void)[] = []
