@@ -40,11 +40,22 @@ export async function removeVolume(dir: string): Promise<void> {
   rmSync(dir, { recursive: true, force: true })
 }
 
-/** Whether a file system is mounted exactly there (field 5 of /proc/self/mountinfo, octal escapes for blanks). */
+/** Unmounts whatever is mounted at or below a folder, the innermost first. */
+export async function unmountAll(folder: string): Promise<void> {
+  const below = mountPoints().filter((point) => point === folder || point.startsWith(`${folder}/`))
+  for (const point of below.reverse()) await run('umount', [point]).catch(() => run('umount', ['-l', point]))
+}
+
+/** Whether a file system is mounted exactly there. */
 export function isMounted(point: string): boolean {
-  if (process.platform !== 'linux') return false
-  const escaped = point.replace(/[\\ \t\n]/g, (char) => `\\${char.charCodeAt(0).toString(8).padStart(3, '0')}`)
-  return readFileSync('/proc/self/mountinfo', 'utf8')
-    .split('\n')
-    .some((line) => line.split(' ')[4] === escaped)
+  return mountPoints().includes(point)
+}
+
+/** All mount points in the order of mounting (field 5 of /proc/self/mountinfo, octal escapes for blanks). */
+function mountPoints(): string[] {
+  if (process.platform !== 'linux') return []
+  const lines = readFileSync('/proc/self/mountinfo', 'utf8').trim().split('\n')
+  return lines.map((line) =>
+    (line.split(' ')[4] ?? '').replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8))),
+  )
 }
