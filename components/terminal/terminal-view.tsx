@@ -29,7 +29,7 @@ export function TerminalView({ rentalId, accessToken }: { rentalId: string; acce
       const terminal = new Terminal({
         theme: terminalTheme(isDarkNow()),
         fontFamily,
-        fontSize: 13,
+        fontSize: element.clientWidth < 480 ? 12 : 13,
         lineHeight: 1.25,
         cursorBlink: true,
         scrollback: 5000,
