@@ -202,7 +202,7 @@ test('exec ends a program and its children at the timeout, and cuts output at 1 
 
 test('a command is the workload: its output is the log, its exit ends the lease, and the log stays readable', async () => {
   const rentalId = newId('rental')
-  const command = ['sh', '-c', 'echo one; echo two >&2; sleep 1; echo three; exit 5']
+  const command = ['sh', '-c', 'echo one; sleep 0.2; echo two >&2; sleep 0.8; echo three; exit 5']
   await market.order({ rentalId, revision: 1, desired: 'running', paidSeconds: 60, spec: { command } })
   await market.phase(rentalId, 'ready')
   const followed = await market.request('GET', `/leases/${rentalId}/logs?follow=1`, undefined, await market.streamToken(rentalId, 'logs'))

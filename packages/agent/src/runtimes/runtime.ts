@@ -70,7 +70,7 @@ export type Runtime = {
   remove: (nameOrId: string) => Promise<void>
   exec: (id: string, argv: string[], options?: { stdin?: boolean }) => Promise<Started>
   terminal: (id: string, argv: string[], size: { cols: number; rows: number }) => Promise<StartedTerminal>
-  /** What the container wrote, stdout and stderr in order. */
+  /** What the container wrote, stdout and stderr in the order in which the engine read them (two pipes: near ties may swap). */
   logs: (id: string, options: { follow: boolean; tail: number | null }) => Promise<Readable>
   /** Follows the engine's events and connects again by itself; `connected` says that some may have been missed. */
   onEvent: (listener: (event: ContainerEvent) => void) => () => void
