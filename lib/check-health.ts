@@ -1,8 +1,7 @@
 // Health: whether every part that this installation promises is there, in words.
 import type { Health } from '@flow402/protocol/network'
-import { sql } from 'kysely'
 import type { Now } from './clock.ts'
-import type { Db } from './db/client.ts'
+import { type Db, pingDatabase } from './db/client.ts'
 import type { Env } from './env.ts'
 import { hasOnlineOffer } from './offers/list-offers.ts'
 import type { PaymentRail } from './payments/payment-rail.ts'
@@ -20,7 +19,7 @@ export async function checkHealth(house: {
   const checks: Health['checks'] = {}
   await Promise.all([
     check(checks, 'database', async () => {
-      await sql`select 1`.execute(house.db)
+      await pingDatabase(house.db)
       return 'answers'
     }),
     check(checks, 'chain', async () => {

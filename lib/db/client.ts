@@ -1,5 +1,5 @@
 // The database: one pool with every timeout set, typed by the generated schema.
-import { Kysely, PostgresDialect, type Transaction } from 'kysely'
+import { Kysely, PostgresDialect, sql, type Transaction } from 'kysely'
 import pg from 'pg'
 import type { DB } from './types.ts'
 
@@ -31,6 +31,11 @@ export function openDatabase(url: string, options: { max?: number } = {}): Db {
   // An idle connection that breaks is replaced at its next use; without a listener it would end the process.
   pool.on('error', (error) => console.error(JSON.stringify({ level: 'warn', event: 'database_connection_lost', message: error.message })))
   return new Kysely<DB>({ dialect: new PostgresDialect({ pool }) })
+}
+
+/** Throws when the database does not answer. */
+export async function pingDatabase(db: Db): Promise<void> {
+  await sql`select 1`.execute(db)
 }
 
 const retryable = new Set(['40001', '40P01'])

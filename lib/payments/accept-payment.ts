@@ -12,7 +12,7 @@ import { readQuote, requestDigest } from '../rentals/quote-token.ts'
 import { addRental, lockRental } from '../rentals/store.ts'
 import { decidePayment } from './decide-payment.ts'
 import type { Charge, PaymentProof, PaymentRail } from './payment-rail.ts'
-import { addPayment, findPayment, findPaymentByMessage, type PaymentRecord } from './store.ts'
+import { addPayment, findClaims, findPayment, type PaymentRecord } from './store.ts'
 
 /** How long a claim is in one worker's hand before the reconciler may take it, in ms. Short, because two hands do no harm: the token guards the broadcast. */
 export const claimMs = 8_000
@@ -50,10 +50,9 @@ async function accept(
     throw new Problem('quote_mismatch')
   const charge = chargeOf(quote)
 
-  const known = await findPayment(deps.db, quote.paymentId)
-  if (known) return follow(deps, quote, charge, proof, known)
-  const elsewhere = await findPaymentByMessage(deps.db, proof.messageHash)
-  if (elsewhere) throw new Problem('payment_already_used', { paymentId: elsewhere.id })
+  const { sameQuote, sameMessage } = await findClaims(deps.db, quote.paymentId, proof.messageHash)
+  if (sameQuote) return follow(deps, quote, charge, proof, sameQuote)
+  if (sameMessage) throw new Problem('payment_already_used', { paymentId: sameMessage.id })
 
   deps.rail.checkProof(proof, charge)
   if (quote.exp * 1000 < deps.now()) throw new Problem('quote_expired', { expiredAt: new Date(quote.exp * 1000).toISOString() })

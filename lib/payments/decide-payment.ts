@@ -14,6 +14,8 @@ type Deps = { db: Db; now: Now; rail: PaymentRail; crash: CrashPoint }
 
 /** How soon an undecided payment is looked at again, in ms. */
 const retryMs = 1_500
+/** How much older than the claim the chain's history is searched: clocks differ. */
+const historyMarginMs = 60_000
 
 /**
  * Brings a claimed payment as far as it can be known, and returns it as it then is.
@@ -29,9 +31,14 @@ export async function decidePayment(deps: Deps, payment: PaymentRecord, workToke
   }
   try {
     if (isRetry && (await settleFromChain(deps, payment, charge, workToken)) !== 'may_settle') return await reread(deps, payment)
+    let broadcast: string | null = payment.signature
+    // Asked for early: by the time of the broadcast the answer is there. A failure shows when it is awaited.
+    const height = deps.rail.lastValidHeight()
+    height.catch(() => undefined)
     const outcome = await deps.rail.settle(charge, payment.payload, async (signature) => {
       deps.crash('signed')
-      const lastValidBlockHeight = await deps.rail.lastValidHeight()
+      broadcast = signature
+      const lastValidBlockHeight = await height
       if (!(await setPaymentSubmitted(deps.db, payment.id, workToken, { signature, lastValidBlockHeight })))
         throw new Error('the claim is in other hands')
       deps.crash('broadcast')
@@ -42,10 +49,15 @@ export async function decidePayment(deps: Deps, payment: PaymentRecord, workToke
       return await reread(deps, payment)
     }
     deps.crash('landed')
-    const signature = outcome.kind === 'landed' ? outcome.signature : null
-    const fact = await deps.rail.findCharge(charge, signature ?? (await reread(deps, payment)).signature, payment.createdAtMs - 60_000)
-    if (fact.kind === 'landed') await complete(deps, payment, fact)
-    else if (fact.kind === 'failed') await reject(deps, payment, 'rejected', 'the transaction failed on chain', ['claimed', 'submitted'])
+    const fact = await deps.rail.findCharge(
+      charge,
+      outcome.kind === 'landed' ? outcome.signature : broadcast,
+      payment.createdAtMs - historyMarginMs,
+    )
+    if (fact.kind === 'landed' && (await complete(deps, payment, fact)))
+      return { ...payment, status: 'settled', signature: fact.signature, payer: fact.payer }
+    if (fact.kind === 'landed') return await reread(deps, payment)
+    if (fact.kind === 'failed') await reject(deps, payment, 'rejected', 'the transaction failed on chain', ['claimed', 'submitted'])
     else {
       // A remote facilitator may have broadcast without telling: from here on only a height can say that nothing will land.
       const known = await reread(deps, payment)
@@ -75,7 +87,7 @@ async function settleFromChain(
   charge: Charge,
   workToken: string,
 ): Promise<'may_settle' | 'decided' | 'waiting'> {
-  const fact = await deps.rail.findCharge(charge, payment.signature, payment.createdAtMs - 60_000)
+  const fact = await deps.rail.findCharge(charge, payment.signature, payment.createdAtMs - historyMarginMs)
   if (fact.kind === 'landed') {
     await complete(deps, payment, fact)
     return 'decided'
@@ -95,10 +107,10 @@ async function settleFromChain(
   return 'waiting'
 }
 
-/** Books a payment that the chain confirmed, once, and gives the rental what was bought. */
-async function complete(deps: Deps, payment: PaymentRecord, landed: { signature: string; payer: string }): Promise<void> {
+/** Books a payment that the chain confirmed, once, and gives the rental what was bought; false when it was decided before. */
+async function complete(deps: Deps, payment: PaymentRecord, landed: { signature: string; payer: string }): Promise<boolean> {
   const nowMs = deps.now()
-  await inTransaction(deps.db, async (tx) => {
+  return inTransaction(deps.db, async (tx) => {
     const rental = await lockRental(tx, payment.rentalId)
     if (!rental) throw new Error(`payment ${payment.id} has no rental`)
     const isMine = await setPaymentStatus(tx, payment.id, ['claimed', 'submitted'], 'settled', {
@@ -108,11 +120,11 @@ async function complete(deps: Deps, payment: PaymentRecord, landed: { signature:
       work_token: null,
       last_error: null,
     })
-    if (!isMine) return
+    if (!isMine) return false
     await postCharge(tx, { ...payment, paymentId: payment.id, signature: landed.signature, nowMs })
     if (payment.kind === 'rent') {
       await moveRental(tx, rental, 'pay', { prepaid_atoms: payment.amountAtoms, paid_at: new Date(nowMs), payer: landed.payer })
-      return
+      return true
     }
     if (rental.status === 'running' && rental.paidUntilMs !== null && rental.paidUntilMs > nowMs) {
       await changeRental(tx, rental.id, ['running'], {
@@ -121,9 +133,10 @@ async function complete(deps: Deps, payment: PaymentRecord, landed: { signature:
         paid_until: new Date(rental.paidUntilMs + payment.minutes * 60_000),
         revision: rental.revision + 1,
       })
-      return
+      return true
     }
     await giveBack(tx, payment, landed.payer, nowMs)
+    return true
   })
 }
 

@@ -81,9 +81,19 @@ export async function findPayment(db: Db | Tx, id: string): Promise<PaymentRecor
   return row && paymentFromRow(row)
 }
 
-export async function findPaymentByMessage(db: Db | Tx, messageHash: string): Promise<PaymentRecord | undefined> {
-  const row = await paymentQuery(db).where('message_hash', '=', messageHash).executeTakeFirst()
-  return row && paymentFromRow(row)
+/** The payments that a proof may collide with: the one of its quote, and the one that its transaction already pays for. */
+export async function findClaims(
+  db: Db | Tx,
+  id: string,
+  messageHash: string,
+): Promise<{ sameQuote?: PaymentRecord; sameMessage?: PaymentRecord }> {
+  const rows = await paymentQuery(db)
+    .where((eb) => eb.or([eb('id', '=', id), eb('message_hash', '=', messageHash)]))
+    .execute()
+  const payments = rows.map(paymentFromRow)
+  const sameQuote = payments.find((payment) => payment.id === id)
+  const sameMessage = payments.find((payment) => payment.messageHash === messageHash)
+  return { ...(sameQuote ? { sameQuote } : {}), ...(sameMessage ? { sameMessage } : {}) }
 }
 
 /** Adds a claimed payment, in hand of `workToken` until `workUntilMs`. A second claim of the same id or message breaks a unique constraint. */

@@ -187,12 +187,14 @@ export function openChain(config: { rpcUrl: string; asset: string; escrow: KeyPa
     async movementFact(signature: string, timeoutMs: number): Promise<MovementFact> {
       const giveUpAt = Date.now() + timeoutMs
       for (let waitMs = 20; ; waitMs = Math.min(waitMs * 2, 400)) {
-        const height = await finalizedHeight()
+        const isLast = Date.now() >= giveUpAt
+        // The height is read before the status: "absent" is said of a height at which it had not landed.
+        const height = isLast ? await finalizedHeight() : undefined
         const { value } = await rpc.getSignatureStatuses([signature as Signature], { searchTransactionHistory: true }).send(timeout())
         const status = value[0]
         if (status?.err) return { kind: 'failed', reason: JSON.stringify(status.err, (_, v) => (typeof v === 'bigint' ? v.toString() : v)) }
         if (status?.confirmationStatus === 'confirmed' || status?.confirmationStatus === 'finalized') return { kind: 'landed' }
-        if (Date.now() >= giveUpAt) return { kind: 'absent', finalizedHeight: height }
+        if (height !== undefined) return { kind: 'absent', finalizedHeight: height }
         await new Promise((resolve) => setTimeout(resolve, waitMs))
       }
     },

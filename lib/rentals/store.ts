@@ -268,16 +268,6 @@ export async function takeRentals(
   return rows.map((row) => row.id)
 }
 
-/** Gives a leased rental back to the queue, visible again at `atMs`; a token that is no longer ours changes nothing. */
-export async function putBackRental(db: Db, id: string, token: string, atMs: number): Promise<void> {
-  await db
-    .updateTable('rental')
-    .set({ work_token: null, work_until: new Date(atMs) })
-    .where('id', '=', id)
-    .where('work_token', '=', token)
-    .execute()
-}
-
 /** Rentals whose lease the node may still hold and that need an order (again). */
 export async function findOpenLeases(db: Db, nodeId: string): Promise<RentalRecord[]> {
   const rows = await rentalQuery(db)
