@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 /** The root of this clone. */
 export const cloneDir = fileURLToPath(new URL('..', import.meta.url)).replace(/[/\\]$/, '')
 
-/** A path inside .flow402, which git ignores; the folder itself is made 0700-free so that PostgreSQL's user may pass. */
+/** A path inside .flow402, which git ignores. */
 export function stateDir(...parts: string[]): string {
   mkdirSync(join(cloneDir, '.flow402'), { recursive: true })
   return join(cloneDir, '.flow402', ...parts)
@@ -34,7 +34,28 @@ export function readRunning(): RunningHouse | undefined {
   const file = stateDir('run.json')
   if (!existsSync(file)) return undefined
   const running = JSON.parse(readFileSync(file, 'utf8')) as RunningHouse
-  return isAlive(running.pid) ? running : undefined
+  return isOurs(running.pid) ? running : undefined
+}
+
+/** Takes this clone for the calling process. Answers the process that has it, if another one does. */
+export function lockHouse(): number | undefined {
+  const file = stateDir('up.pid')
+  for (;;) {
+    try {
+      writeFileSync(file, String(process.pid), { flag: 'wx' })
+      return undefined
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    }
+    const holder = Number(readFileSync(file, 'utf8'))
+    if (holder !== process.pid && isOurs(holder)) return holder
+    // Its holder was killed.
+    rmSync(file, { force: true })
+  }
+}
+
+export function unlockHouse(): void {
+  rmSync(stateDir('up.pid'), { force: true })
 }
 
 /** Notes the running house; readable by its owner only, because the database's url holds a password. */
@@ -51,6 +72,13 @@ export function writeWhole(file: string, content: string): void {
   const next = `${file}.${process.pid}`
   writeFileSync(next, content, { mode: 0o600 })
   renameSync(next, file)
+}
+
+/** Whether a process number still is one of this clone's programs, and was not given to another one since. */
+export function isOurs(pid: number): boolean {
+  if (!isAlive(pid)) return false
+  const commandLine = `/proc/${pid}/cmdline`
+  return !existsSync('/proc/self') || (existsSync(commandLine) && readFileSync(commandLine, 'utf8').includes(cloneDir))
 }
 
 /** Whether a process of this id runs; one that has ended but that nobody has waited for does not. */

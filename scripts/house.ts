@@ -1,0 +1,336 @@
+// The whole house on one machine: database, local chain, server, and one provider's agent, started in order and ended in reverse.
+import { rmSync } from 'node:fs'
+import { createServer, isIP } from 'node:net'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { enginePid } from '@flow402/agent/engine'
+import { openHome, readConfig, writeConfig } from '@flow402/agent/home'
+import { openDatabase } from '../lib/db/client.ts'
+import { inviteNode } from '../lib/nodes/invite-node.ts'
+import { buildPages, pagesDir } from './build-pages.ts'
+import { migrateDatabase } from './migrate.ts'
+import { startPostgres } from './postgres.ts'
+import { addressOf, openSecrets } from './secrets.ts'
+import { endAll, lastLines, logOf, runToEnd, type Service, ServiceFailed, type ServiceOptions, startService } from './services.ts'
+import { cloneDir, forgetRunning, isAlive, lockHouse, noteRunning, type RunningHouse, readRunning, stateDir, unlockHouse } from './state.ts'
+import { missing, step } from './steps.ts'
+
+const usdcMint = '4zMMC9srt5Ri5X14GAgXhaHii3GnPAEERYPJgZJDncDU'
+const agentHome = () => stateDir('agent')
+const agentProgram = join(cloneDir, 'packages/agent/src/main.ts')
+/** $0.006 an hour for 1 GB with half a CPU: the order of the public RAM and vCPU prices. */
+const priceAtomsPerHour = '6000'
+const restartsPerMinute = 3
+
+/** A house that runs. `stop` ends everything that was started, newest first, and is safe to call twice. */
+export type House = { running: RunningHouse; stop(): Promise<void> }
+
+/** The port is taken, or the house runs already: what to do is in the message. */
+export class CannotStart extends Error {}
+
+/** Opens a way to raise the house and to end it at any moment, half started or not. */
+export function prepareHouse(options: { port: number; isDevelopment: boolean; onBroken: (how: string) => void }) {
+  const stops: (() => Promise<unknown>)[] = []
+  let stopping: Promise<void> | undefined
+  let isOurs = false
+
+  async function stop(): Promise<void> {
+    if (!isOurs) return
+    stopping ??= (async () => {
+      // What is being prepared would go on starting things.
+      await endAll(['build', 'setup'])
+      for (const end of stops.reverse()) await end().catch((error: Error) => console.error(error.message))
+      await endAll()
+      forgetRunning()
+      unlockHouse()
+    })()
+    await stopping
+  }
+
+  /** What was started while the house was already ending is ended at once. */
+  async function keep(end: () => Promise<unknown>): Promise<void> {
+    if (stopping) await end()
+    else stops.push(end)
+    if (stopping) throw new Error('the house is ending')
+  }
+
+  async function raise(): Promise<RunningHouse> {
+    const other = lockHouse()
+    if (other !== undefined)
+      throw new CannotStart(`Flow402 already runs in this clone: ${readRunning()?.url ?? 'it is starting'} (process ${other}).`)
+    isOurs = true
+    const host = isIP(process.env.HOST ?? '') ? (process.env.HOST ?? '') : '127.0.0.1'
+    const port = await usablePort(options.port, host)
+    await endAll()
+    const url = `http://${host === '127.0.0.1' || host === '0.0.0.0' ? 'localhost' : host}:${port}`
+    const localUrl = `http://${host === '0.0.0.0' ? '127.0.0.1' : host}:${port}`
+
+    const { databaseUrl } = await step('database', async () => {
+      const postgres = await startPostgres({ dataDir: stateDir('postgres') })
+      await keep(postgres.stop)
+      if (postgres.pid) watch('database', postgres.pid)
+      return { databaseUrl: postgres.url, detail: `PostgreSQL ${postgres.version} (${postgres.source})` }
+    })
+    await step('migrations', async () => {
+      const applied = await migrateDatabase(databaseUrl)
+      return { detail: applied.length === 0 ? 'up to date' : `applied ${applied.join(', ')}` }
+    })
+    const chain = await step('local chain', async () => {
+      const service = await startService({
+        name: 'chain',
+        args: [join(cloneDir, 'packages/localnet/src/main.ts'), '--data', stateDir('chain')],
+        isReady: (printed) => printed.includes('"rpcUrl"') && printed.endsWith('\n'),
+        onEnd: broken,
+      })
+      await keep(service.stop)
+      const line =
+        service
+          .printed()
+          .split('\n')
+          .find((each) => each.includes('"rpcUrl"')) ?? '{}'
+      const { rpcUrl, faucetUrl } = JSON.parse(line) as { rpcUrl: string; faucetUrl: string }
+      return { rpcUrl, faucetUrl, detail: `Solana with test USDC at ${rpcUrl}` }
+    })
+    const keys = await step('keys', async () => {
+      const { secrets, isNew } = openSecrets()
+      const [escrow, feePayer, fee, provider] = await Promise.all(
+        [secrets.escrow, secrets.feePayer, secrets.fee, secrets.provider].map(addressOf),
+      )
+      const addresses = { escrow: `${escrow}`, feePayer: `${feePayer}`, fee: `${fee}`, provider: `${provider}` }
+      for (const address of Object.values(addresses)) await openAccount(chain.faucetUrl, address)
+      return { secrets, ...addresses, detail: isNew ? 'made, and their accounts opened' : 'kept' }
+    })
+    if (!options.isDevelopment) await step('pages', () => buildPages())
+    stopIfEnding()
+
+    const running: RunningHouse = {
+      pid: process.pid,
+      url,
+      network: 'local',
+      databaseUrl,
+      rpcUrl: chain.rpcUrl,
+      faucetUrl: chain.faucetUrl,
+      usdcMint,
+      escrowAddress: keys.escrow,
+      feeAddress: keys.fee,
+      providerAddress: keys.provider,
+      agentHome: agentHome(),
+      hasNode: true,
+    }
+    const serverEnv = {
+      FLOW402_ENV: 'local',
+      NODE_ENV: options.isDevelopment ? 'development' : 'production',
+      PORT: String(port),
+      HOST: host,
+      DATABASE_URL: databaseUrl,
+      SOLANA_RPC_URL: chain.rpcUrl,
+      FAUCET_URL: chain.faucetUrl,
+      FLOW402_SECRET: keys.secrets.market,
+      ESCROW_SECRET_KEY: keys.secrets.escrow,
+      FEE_PAYER_SECRET_KEY: keys.secrets.feePayer,
+      FEE_ADDRESS: keys.fee,
+      FLOW402_NEXT_DIR: options.isDevelopment ? '.flow402/next-dev' : pagesDir,
+    }
+    const startServer = (expectsNode: boolean) =>
+      keepService({
+        name: 'server',
+        args: [join(cloneDir, 'server.ts')],
+        env: { ...serverEnv, EXPECT_LOCAL_NODE: expectsNode ? '1' : '0' },
+        isReady: (printed) => printed.includes('"event":"listening"'),
+        onEnd: broken,
+      })
+    const server = await step('server', async () => ({ ...(await startServer(true)), detail: `${url}` }))
+    // Once it is known where the house will be, a second command can say so.
+    noteRunning(running)
+
+    try {
+      await startAgent(localUrl, databaseUrl, keys.provider)
+    } catch (error) {
+      if (!(error instanceof NoNode)) throw error
+      stopIfEnding()
+      missing('local node', error.message)
+      running.hasNode = false
+      noteRunning(running)
+      await server.stop()
+      await step('server', async () => ({ ...(await startServer(false)), detail: 'restarted without a local node' }))
+    }
+    await step('health', () => untilHealthy(localUrl))
+    return running
+  }
+
+  async function startAgent(url: string, databaseUrl: string, payoutAddress: string): Promise<void> {
+    // An engine that was started for this clone ends with it, its containers first.
+    await keep(() => runToEnd('engine', [agentProgram, 'engine', 'stop', '--home', agentHome()]))
+    await enrol(url, databaseUrl, payoutAddress)
+    await step('agent', async () => {
+      const isReady = (printed: string) => printed.includes('agent ready node=')
+      const args = [agentProgram, 'run', '--home', agentHome()]
+      const agent = await keepService({ name: 'agent', args, isReady, readyWithinMs: 180_000, onEnd: broken }).catch((error) => {
+        throw error instanceof ServiceFailed && error.exitCode === 2 ? new NoNode(error.printed) : error
+      })
+      return { ...agent, detail: /node=(\S+)/.exec(agent.printed())?.[1] ?? '' }
+    })
+  }
+
+  async function enrol(url: string, databaseUrl: string, payoutAddress: string): Promise<void> {
+    const home = openHome(agentHome())
+    const config = readConfig(home)
+    const db = openDatabase(databaseUrl, { max: 2 })
+    try {
+      const isKnown = config && (await db.selectFrom('node').select('id').where('id', '=', config.nodeId).executeTakeFirst())
+      if (config && isKnown) {
+        // The house may have moved to another port since.
+        const tunnelUrl = `${url.replace(/^http/, 'ws')}${new URL(config.tunnelUrl).pathname}`
+        return writeConfig(home, { ...config, market: url, tunnelUrl })
+      }
+      if (config) rmSync(home.path('config.json'))
+      const token = await inviteNode(db, { nowMs: Date.now() })
+      await setUp(url, token, payoutAddress)
+    } finally {
+      await db.destroy()
+    }
+  }
+
+  /** Runs the agent's own setup and shows its course as three steps. */
+  async function setUp(url: string, token: string, payoutAddress: string): Promise<void> {
+    const home = ['--home', agentHome()]
+    const market = ['--market', url, '--token', token, '--name', 'this machine', '--region', 'local']
+    const terms = ['--payout', payoutAddress, '--price-atoms-per-hour', priceAtomsPerHour]
+    const lines: string[] = []
+    let note: (text: string) => void = () => undefined
+    const ended = runToEnd('setup', [agentProgram, 'setup', ...home, ...market, ...terms], {
+      onLine(line) {
+        lines.push(line)
+        note(line)
+      },
+    })
+    const until = async (pattern: RegExp, say: (text: string) => void) => {
+      note = say
+      for (;;) {
+        const found = lines.find((line) => pattern.test(line))
+        if (found) return { detail: found }
+        const done = await Promise.race([ended, delay(50)])
+        if (done && !lines.some((line) => pattern.test(line))) {
+          stopIfEnding()
+          if (done.exitCode === 2) throw new NoNode(done.printed)
+          throw new Error(
+            `the agent's setup failed (exit code ${done.exitCode}). The end of ${logOf('setup')}:\n${lastLines(done.printed)}`,
+          )
+        }
+      }
+    }
+    await step('container engine', (say) => until(/^engine /, say))
+    const proofs = () => lines.filter((line) => line.startsWith('ok ')).length
+    await step('node self-test', async (say) => {
+      await until(/^(enrolled|already enrolled)/, say)
+      return { detail: `${proofs()} proofs on real containers` }
+    })
+    await step('enrol', (say) => until(/^(enrolled|already enrolled)/, say))
+    await ended
+  }
+
+  /** A service that is started again when it ends by itself, up to 3 times a minute. */
+  async function keepService(service: ServiceOptions): Promise<Service> {
+    const recent: number[] = []
+    let current: Service
+    let isStopped = false
+    const onEnd = (how: string) => {
+      if (isStopped || stopping) return
+      const now = Date.now()
+      recent.push(now)
+      if (recent.filter((at) => at > now - 60_000).length > restartsPerMinute) return broken(how)
+      console.log(`! ${how}\n  starting it again`)
+      startService({ ...service, onEnd }).then(
+        (next) => {
+          current = next
+          if (isStopped || stopping) void next.stop()
+          else console.log(`✓ ${service.name}: runs again`)
+        },
+        (error: Error) => broken(error.message),
+      )
+    }
+    current = await startService({ ...service, onEnd })
+    const end = async () => {
+      isStopped = true
+      await current.stop()
+    }
+    await keep(end)
+    return { name: service.name, pid: current.pid, printed: () => current.printed(), stop: end }
+  }
+
+  function broken(how: string): void {
+    if (!stopping) options.onBroken(how)
+  }
+
+  /** The database may be one that an earlier run left: not a child of ours, so it is looked at. */
+  function watch(name: string, pid: number): void {
+    const timer = setInterval(() => {
+      if (stopping) return clearInterval(timer)
+      if (isAlive(pid)) return
+      clearInterval(timer)
+      broken(`${name} (process ${pid}) ended unexpectedly`)
+    }, 1_000)
+    timer.unref()
+  }
+
+  function stopIfEnding(): void {
+    if (stopping) throw new Error('the house is ending')
+  }
+
+  return { raise, stop }
+}
+
+/** What runs where, for people. */
+export function whatRunsWhere(running: RunningHouse): string[][] {
+  const database = new URL(running.databaseUrl)
+  const engine = enginePid(openHome(running.agentHome))
+  return [
+    ['pages and API', running.url],
+    ['database', `${database.host}${database.pathname}`],
+    ['chain RPC', running.rpcUrl],
+    ['faucet', running.faucetUrl],
+    ['agent home', running.hasNode ? running.agentHome : 'no local node'],
+    ['containers', running.hasNode ? (engine ? `a private engine, process ${engine}` : "this machine's engine") : 'no engine'],
+    ['logs', stateDir('logs')],
+    ['keys', stateDir('secrets.json')],
+  ]
+}
+
+/** There is no container engine here; the message is the agent's own, with what to do. */
+class NoNode extends Error {}
+
+async function openAccount(faucetUrl: string, address: string): Promise<void> {
+  const body = JSON.stringify({ address, usdcAtoms: '0' })
+  const response = await fetch(faucetUrl, { method: 'POST', headers: { 'content-type': 'application/json' }, body })
+  if (!response.ok) throw new Error(`the faucet refused ${address}: ${await response.text()}`)
+}
+
+async function untilHealthy(url: string): Promise<{ detail: string }> {
+  let last = 'no answer'
+  for (const deadline = Date.now() + 90_000; Date.now() < deadline; await delay(100)) {
+    const response = await fetch(`${url}/api/health`, { signal: AbortSignal.timeout(6_000) }).catch(() => undefined)
+    if (!response) continue
+    last = await response.text()
+    if (response.status === 200) {
+      const { checks } = JSON.parse(last) as { checks: Record<string, { detail: string }> }
+      const parts = Object.entries(checks).map(([name, { detail }]) => `${name} ${detail}`)
+      return { detail: parts.join(', ') }
+    }
+  }
+  throw new Error(`${url}/api/health does not answer 200: ${last}`)
+}
+
+/** The port itself, or a free one for 0. */
+async function usablePort(wanted: number, host: string): Promise<number> {
+  return new Promise((done, fail) => {
+    const probe = createServer()
+    probe.once('error', (error: NodeJS.ErrnoException) => {
+      const why = error.code === 'EADDRINUSE' ? 'is taken' : `cannot be used (${error.code})`
+      fail(new CannotStart(`Port ${wanted} ${why}. Choose another one with PORT, for example: PORT=${wanted + 1} npm run up`))
+    })
+    probe.listen(wanted, host, () => {
+      const address = probe.address()
+      probe.close(() => done(typeof address === 'object' && address ? address.port : wanted))
+    })
+  })
+}
