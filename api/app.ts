@@ -50,13 +50,22 @@ export function buildApi(house: House): OpenAPIHono {
     c.json(app.getOpenAPI31Document({ openapi: '3.1.0', info: { title: 'Flow402', version: house.version, license: { name: 'MIT' } } })),
   )
 
-  app.notFound((c) => problemResponse(new Problem(isKnownPath(c.req.path) ? 'method_not_allowed' : 'not_found'), c))
+  app.notFound((c) => {
+    const methods = methodsOf(c.req.path)
+    const response = problemResponse(new Problem(methods.length > 0 ? 'method_not_allowed' : 'not_found'), c)
+    // RFC 9110, 15.5.6: a 405 says what is possible.
+    if (methods.length > 0) response.headers.set('allow', methods.join(', '))
+    return response
+  })
   app.onError(problemResponse)
   return app
 }
 
-const paths = Object.values(endpoints).map((endpoint) => new RegExp(`^${endpoint.path.replaceAll(/\{\w+\}/g, '[^/]+')}$`))
+const routes = Object.values(endpoints).map(({ method, path }) => ({
+  method: method.toUpperCase(),
+  pattern: new RegExp(`^${path.replaceAll(/\{\w+\}/g, '[^/]+')}$`),
+}))
 
-function isKnownPath(path: string): boolean {
-  return paths.some((pattern) => pattern.test(path))
+function methodsOf(path: string): string[] {
+  return routes.filter(({ pattern }) => pattern.test(path)).map(({ method }) => method)
 }

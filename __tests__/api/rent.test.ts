@@ -150,3 +150,9 @@ test('every wrong request is refused with problem+json that says what is wrong',
     expect(answer.headers.get('content-type')).toBe('application/problem+json')
   }
 })
+
+test('a 405 says which methods are possible', async () => {
+  const answer = await market.ask('DELETE', '/api/rentals')
+  expect(answer).toMatchObject({ status: 405, body: { code: 'method_not_allowed' } })
+  expect(answer.headers.get('allow')).toBe('POST')
+})
