@@ -15,7 +15,7 @@ export const checks: Check[] = [
   { name: 'truths', program: 'vitest', args: ['run', '--project', 'rooms', '__tests__/truths.test.ts', '--silent'] },
   { name: 'arrows', program: 'depcruise', args: ['--config', '.dependency-cruiser.mjs', ...sources] },
   { name: 'unused', program: 'knip', args: ['--no-config-hints'] },
-  { name: 'style', program: 'biome', args: ['ci'] },
+  { name: 'style', program: 'biome', args: ['ci', '--colors=off'] },
 ]
 
 /** Runs one check from the root of the clone. `output` is everything it said. */
