@@ -5,8 +5,12 @@ import type { NetworkView } from '@flow402/protocol/network'
 export function NetworkBanner({ network }: { network: NetworkView }) {
   if (!network.faucetUrl) return null
   return (
-    <p className="border-warn/25 border-b bg-warn-soft px-4 py-1.5 text-center text-warn text-xs" data-testid="test-chain-banner">
+    <aside
+      aria-label="Test chain"
+      className="border-warn/25 border-b bg-warn-soft px-4 py-1.5 text-center text-warn text-xs"
+      data-testid="test-chain-banner"
+    >
       <strong className="font-semibold">Local test chain:</strong> test USDC, no value
-    </p>
+    </aside>
   )
 }

@@ -26,8 +26,11 @@ export function PayPanel({ purchase, amountAtoms, blockedReason, verb, onPaid }:
   const { phase, pay, resume, reset } = usePayment(client, onPaid)
   const isBusy = phase.step === 'quoting' || phase.step === 'signing' || phase.step === 'settling'
   const isShort = payer.balance !== undefined && payer.balance < amountAtoms
+  const isUnsure = phase.step === 'failed' && phase.words.isUnsure
   const reason =
     blockedReason ??
+    // Signing anew while an outcome is unknown could pay twice.
+    (isUnsure ? 'A payment is still open; check it first' : null) ??
     (!payer.selected
       ? 'Choose a wallet'
       : !payer.connection
@@ -35,7 +38,7 @@ export function PayPanel({ purchase, amountAtoms, blockedReason, verb, onPaid }:
         : payer.balance === undefined
           ? 'Reading the balance'
           : isShort
-            ? `Not enough USDC: ${formatUsdc(payer.balance)} of ${formatUsdc(amountAtoms)}${payer.selected.isTest ? '. Get some from the faucet' : ''}`
+            ? `Not enough USDC for $${formatUsdc(amountAtoms)}${payer.selected.isTest ? ': use the faucet' : ''}`
             : null)
   const start = () => {
     if (!payer.connection) return

@@ -3,7 +3,7 @@ import type { ComponentProps } from 'react'
 
 const looks = {
   solid: 'bg-solid text-on-solid hover:opacity-90 border border-transparent',
-  outline: 'border border-line-strong bg-panel hover:bg-raised',
+  outline: 'border border-line-strong bg-panel text-ink hover:bg-raised',
   danger: 'border border-transparent bg-bad text-[light-dark(#fff,#2b0b09)] hover:opacity-90',
   quiet: 'border border-transparent text-ink-2 hover:bg-raised hover:text-ink',
 }
