@@ -95,6 +95,14 @@ test('every endpoint of the table is in docs/API.md', () => {
   for (const { method, path } of Object.values(endpoints)) expect(text).toContain(`\`${method.toUpperCase()} ${path}\``)
 })
 
+test('the lock file names the optional packages of every platform, so that npm ci works on each of them', () => {
+  type Locked = { packages: Record<string, { optionalDependencies?: Record<string, string> }> }
+  const { packages } = JSON.parse(readFileSync(join(cloneDir, 'package-lock.json'), 'utf8')) as Locked
+  const locked = new Set(Object.keys(packages).map((path) => path.split('node_modules/').at(-1)))
+  const wanted = Object.values(packages).flatMap(({ optionalDependencies }) => Object.keys(optionalDependencies ?? {}))
+  expect(wanted.filter((name) => !locked.has(name))).toEqual([])
+})
+
 test('documents link only to files that are there', () => {
   const broken = markdownFiles(cloneDir).flatMap((file) =>
     [...readFileSync(file, 'utf8').matchAll(/\]\(([^)\s]+)\)/g)]
