@@ -40,9 +40,8 @@ async function start(): Promise<void> {
   })
 
   const api = getRequestListener(buildApi(house).fetch)
-  const hasPages = env.role === 'all' || env.role === 'web'
   const server = createServer({ maxHeaderSize: 32 * 1024, requestTimeout: 60_000, headersTimeout: 15_000 })
-  const pages = hasPages ? await openPages(env.development, env.host, env.port) : undefined
+  const pages = env.roles.web ? await openPages(env.development, env.host, env.port) : undefined
 
   server.on('request', (request: IncomingMessage, response: ServerResponse) => {
     if (request.url?.startsWith('/api/') || !pages) return api(request, response)
@@ -52,13 +51,13 @@ async function start(): Promise<void> {
     socket.on('error', () => socket.destroy())
     const path = (request.url ?? '').split('?')[0] ?? ''
     const rentalId = terminalPattern.exec(path)?.[1]
-    if (path === tunnelPath) return tunnels.handleUpgrade(request, socket, head)
+    if (path === tunnelPath && env.roles.gateway) return tunnels.handleUpgrade(request, socket, head)
     if (rentalId) return terminals.handleUpgrade(request, socket, head, rentalId)
     if (pages && env.development) return pages.upgrade(request, socket, head)
     socket.end('HTTP/1.1 404 Not Found\r\nconnection: close\r\n\r\n')
   })
 
-  const clock = env.role === 'all' || env.role === 'clock' ? startClock(house) : undefined
+  const clock = env.roles.clock ? startClock(house) : undefined
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(env.port, env.host, resolve)
@@ -66,7 +65,7 @@ async function start(): Promise<void> {
   const address = server.address()
   const port = typeof address === 'object' && address ? address.port : env.port
   console.log(
-    JSON.stringify({ level: 'info', event: 'listening', url: `http://${env.host}:${port}`, role: env.role, network: env.network }),
+    JSON.stringify({ level: 'info', event: 'listening', url: `http://${env.host}:${port}`, roles: env.roles, network: env.network }),
   )
 
   let isClosing = false

@@ -1,5 +1,6 @@
 // The market's side of the link to a machine: orders and streams as HTTP/2 requests through its tunnel.
 import http2, { type ClientHttp2Session, type ClientHttp2Stream, type OutgoingHttpHeaders } from 'node:http2'
+import { PassThrough, type Readable } from 'node:stream'
 import { Problem, type ProblemCode, problems } from '@flow402/protocol/problem'
 import { ExecResult } from '@flow402/protocol/rental'
 import type { NodeLink } from '../lib/provisioning/node-link.ts'
@@ -53,25 +54,28 @@ export function linkOver(tunnels: Tunnels): NodeLink {
     async logs(nodeId, rentalId, token, { follow, tail }) {
       const query = new URLSearchParams({ follow: follow ? '1' : '0', ...(tail === undefined ? {} : { tail: String(tail) }) })
       const stream = open(nodeId, 'GET', `/leases/${rentalId}/logs?${query}`, { authorization: `Bearer ${token}` })
+      // Read from the start: a short log may be over before the head has been looked at.
+      const text = new PassThrough()
+      stream.on('error', (error) => text.destroy(error))
+      stream.on('close', () => text.end())
+      text.on('close', () => cancel(stream))
+      stream.pipe(text)
       stream.end()
-      return opened(stream)
+      const status = await headersOf(stream, openWithinMs)
+      if (status >= 400) throw nodeProblem(await bodyOf(text, openWithinMs).catch(() => ''))
+      return text
     },
     async terminal(nodeId, rentalId, token, { terminalId, cols, rows }) {
       const query = new URLSearchParams({ terminal: terminalId, cols: String(cols), rows: String(rows) })
       const stream = open(nodeId, 'POST', `/leases/${rentalId}/terminal?${query}`, { authorization: `Bearer ${token}` })
-      return opened(stream)
+      const status = await headersOf(stream, openWithinMs)
+      if (status >= 400) throw nodeProblem(await bodyOf(stream, openWithinMs).catch(() => ''))
+      return stream
     },
     async resizeTerminal(nodeId, rentalId, token, size) {
       await askJson(nodeId, 'POST', `/leases/${rentalId}/terminal/resize`, size, openWithinMs, { authorization: `Bearer ${token}` })
     },
   }
-}
-
-/** A stream whose answer began well; an answer that is no success becomes its Problem. */
-async function opened(stream: ClientHttp2Stream): Promise<ClientHttp2Stream> {
-  const status = await headersOf(stream, openWithinMs)
-  if (status < 400) return stream
-  throw nodeProblem(await bodyOf(stream, openWithinMs).catch(() => ''))
 }
 
 /** Waits for the answer's head: its status. */
@@ -108,8 +112,8 @@ function nodeProblem(body: string): Problem {
   return new Problem('node_unreachable')
 }
 
-async function bodyOf(stream: ClientHttp2Stream, timeoutMs: number): Promise<string> {
-  const timer = setTimeout(() => cancel(stream), timeoutMs)
+async function bodyOf(stream: Readable, timeoutMs: number): Promise<string> {
+  const timer = setTimeout(() => stream.destroy(), timeoutMs)
   const chunks: Buffer[] = []
   let bytes = 0
   try {

@@ -15,7 +15,10 @@ const optionalUrl = z
 const Settings = z.object({
   FLOW402_ENV: z.enum(['local', 'devnet', 'mainnet']),
   NODE_ENV: z.string().default('production'),
-  ROLE: z.enum(['all', 'web', 'gateway', 'clock']).default('all'),
+  ROLE: z
+    .string()
+    .regex(/^(all|(web|gateway|clock)(,(web|gateway|clock))*)$/, 'all, or some of web, gateway and clock with commas between')
+    .default('all'),
   PORT: z.coerce.number().int().min(0).max(65_535).default(3000),
   HOST: z.string().optional(),
   PUBLIC_URL: optionalUrl,
@@ -38,7 +41,8 @@ const Settings = z.object({
 export type Env = {
   mode: 'local' | 'devnet' | 'mainnet'
   development: boolean
-  role: 'all' | 'web' | 'gateway' | 'clock'
+  /** What this process does: pages, machines' tunnels, time. The API answers in every role. */
+  roles: { web: boolean; gateway: boolean; clock: boolean }
   port: number
   host: string
   publicUrl: string | undefined
@@ -71,11 +75,12 @@ export function readEnv(source: Record<string, string | undefined> = process.env
   const isLocal = s.FLOW402_ENV === 'local'
   if (!isLocal && s.FAUCET_URL) throw new Error('FAUCET_URL exists on the local chain only: remove it or set FLOW402_ENV=local.')
   if (!isLocal && s.FLOW402_CRASH_AT) throw new Error('FLOW402_CRASH_AT is for tests on the local chain only.')
+  const has = (role: string) => s.ROLE === 'all' || s.ROLE.split(',').includes(role)
   const chain = s.FLOW402_ENV === 'mainnet' ? networks.mainnet : networks.devnet
   return {
     mode: s.FLOW402_ENV,
     development: s.NODE_ENV === 'development',
-    role: s.ROLE,
+    roles: { web: has('web'), gateway: has('gateway'), clock: has('clock') },
     port: s.PORT,
     host: s.HOST ?? (isLocal ? '127.0.0.1' : '0.0.0.0'),
     publicUrl: s.PUBLIC_URL,
