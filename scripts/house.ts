@@ -3,8 +3,9 @@ import { rmSync } from 'node:fs'
 import { createServer, isIP } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { enginePid } from '@flow402/agent/engine'
+import { enginePid, ensureEngine } from '@flow402/agent/engine'
 import { openHome, readConfig, writeConfig } from '@flow402/agent/home'
+import { dockerAnswers, dockerRuntime } from '@flow402/agent/runtimes/docker'
 import { openDatabase } from '../lib/db/client.ts'
 import { inviteNode } from '../lib/nodes/invite-node.ts'
 import { buildPages, pagesDir } from './build-pages.ts'
@@ -115,6 +116,7 @@ export function prepareHouse(options: { port: number; isDevelopment: boolean; on
       feeAddress: keys.fee,
       providerAddress: keys.provider,
       agentHome: agentHome(),
+      engineSocket: '',
       hasNode: true,
     }
     const serverEnv = {
@@ -145,22 +147,26 @@ export function prepareHouse(options: { port: number; isDevelopment: boolean; on
 
     try {
       await startAgent(localUrl, databaseUrl, keys.provider)
+      running.engineSocket = await ensureEngine(openHome(agentHome()), () => undefined)
     } catch (error) {
       if (!(error instanceof NoNode)) throw error
       stopIfEnding()
       missing('local node', error.message)
       running.hasNode = false
-      noteRunning(running)
       await server.stop()
       await step('server', async () => ({ ...(await startServer(false)), detail: 'restarted without a local node' }))
     }
+    noteRunning(running)
     await step('health', () => untilHealthy(localUrl))
     return running
   }
 
   async function startAgent(url: string, databaseUrl: string, payoutAddress: string): Promise<void> {
-    // An engine that was started for this clone ends with it, its containers first.
-    await keep(() => runToEnd('engine', [agentProgram, 'engine', 'stop', '--home', agentHome()]))
+    // Containers that nobody would look after end with the house, and an engine that was started for this clone with them.
+    await keep(async () => {
+      await endContainers()
+      await runToEnd('engine', [agentProgram, 'engine', 'stop', '--home', agentHome()])
+    })
     await enrol(url, databaseUrl, payoutAddress)
     await step('agent', async () => {
       const isReady = (printed: string) => printed.includes('agent ready node=')
@@ -283,17 +289,27 @@ export function prepareHouse(options: { port: number; isDevelopment: boolean; on
 /** What runs where, for people. */
 export function whatRunsWhere(running: RunningHouse): string[][] {
   const database = new URL(running.databaseUrl)
-  const engine = enginePid(openHome(running.agentHome))
+  const engine = running.hasNode ? enginePid(openHome(running.agentHome)) : null
   return [
     ['pages and API', running.url],
     ['database', `${database.host}${database.pathname}`],
     ['chain RPC', running.rpcUrl],
     ['faucet', running.faucetUrl],
     ['agent home', running.hasNode ? running.agentHome : 'no local node'],
-    ['containers', running.hasNode ? (engine ? `a private engine, process ${engine}` : "this machine's engine") : 'no engine'],
+    ['containers', running.hasNode ? `${running.engineSocket}${engine ? ` (private, process ${engine})` : ''}` : 'no engine'],
     ['logs', stateDir('logs')],
     ['keys', stateDir('secrets.json')],
   ]
+}
+
+/** Removes this clone's containers from an engine that is not its own and goes on without it. */
+async function endContainers(): Promise<void> {
+  const home = openHome(agentHome())
+  const { engineSocket } = readRunning() ?? {}
+  if (!engineSocket || enginePid(home) !== null || !(await dockerAnswers(engineSocket))) return
+  const runtime = dockerRuntime(engineSocket)
+  const containers = await runtime.list(`flow402.home=${home.id}`)
+  await Promise.all(containers.map(({ id }) => runtime.remove(id)))
 }
 
 /** There is no container engine here; the message is the agent's own, with what to do. */

@@ -37,7 +37,7 @@ export type Postgres = {
   stop(): Promise<void>
 }
 
-/** Where it keeps things; `durable: false` gives up safety against power cuts for speed (tests); `databaseUrl` wins over everything. */
+/** Where it keeps things; `durable: false` gives up safety against power cuts for speed (tests); `databaseUrl` wins over DATABASE_URL, and '' means neither. */
 export type PostgresOptions = { dataDir: string; durable?: boolean; databaseUrl?: string | undefined }
 
 /** No PostgreSQL can be had here; the message says what to do. */

@@ -26,6 +26,8 @@ export type RunningHouse = {
   feeAddress: string
   providerAddress: string
   agentHome: string
+  /** Where the container engine answers: a path of a unix socket or a url; empty without a local node. */
+  engineSocket: string
   hasNode: boolean
 }
 
