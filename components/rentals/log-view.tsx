@@ -64,7 +64,11 @@ export function LogView({ rentalId, state, accessToken }: { rentalId: string; st
         }}
         className="h-full overflow-auto whitespace-pre-wrap break-words p-3 font-mono text-xs leading-5"
       >
-        {text || <span className="text-ink-3">{canRead ? 'Nothing has been written yet.' : 'Logs appear once the machine runs.'}</span>}
+        {text || (
+          <span className="text-ink-3">
+            {!canRead ? 'Logs appear once the machine runs.' : isRunning ? 'Nothing has been written yet.' : 'Nothing was written.'}
+          </span>
+        )}
       </pre>
       {canRead && (
         <span className="absolute top-2 right-3 rounded-sm border border-line bg-panel px-1.5 text-2xs text-ink-3" aria-live="polite">

@@ -128,7 +128,14 @@ function Console({ rental, accessToken }: { rental: Rental; accessToken: string 
       </div>
       <div id="console-panel" role="tabpanel" aria-labelledby={`tab-${tab}`} className="h-[26rem]">
         {tab === 'logs' && <LogView rentalId={rental.id} state={rental.state} accessToken={accessToken} />}
-        {tab === 'terminal' && isRunning && <TerminalView rentalId={rental.id} accessToken={accessToken} />}
+        {tab === 'terminal' && isRunning && (
+          // Inside, free and top show the provider's whole machine; the limit is the container's.
+          <TerminalView
+            rentalId={rental.id}
+            accessToken={accessToken}
+            note={`Limited to ${unitParts(rental.kind, rental.perUnit, rental.units).join(' · ')}`}
+          />
+        )}
         {tab === 'terminal' && !isRunning && (
           <Empty title={canRental(rental.state, 'stop') ? 'The terminal opens when the machine runs' : 'The machine is gone'}>
             {stateWords[rental.state].meaning}

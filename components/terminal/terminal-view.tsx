@@ -8,8 +8,8 @@ import { Button } from '../ui/button.tsx'
 import { openTerminal, type TerminalStatus } from './terminal-connection.ts'
 import { terminalTheme } from './terminal-theme.ts'
 
-/** Re-attaches to the same shell after a lost connection or a reload of this tab; a shell that ended can be replaced by a new one. */
-export function TerminalView({ rentalId, accessToken }: { rentalId: string; accessToken: string }) {
+/** Re-attaches to the same shell after a lost connection or a reload of this tab; a shell that ended can be replaced by a new one. `note` stands beside the status. */
+export function TerminalView({ rentalId, accessToken, note }: { rentalId: string; accessToken: string; note: string }) {
   const box = useRef<HTMLDivElement>(null)
   const [status, setStatus] = useState<TerminalStatus>({ kind: 'connecting' })
   const [shell, setShell] = useState(0)
@@ -90,10 +90,12 @@ export function TerminalView({ rentalId, accessToken }: { rentalId: string; acce
           <span className={`size-1.5 rounded-full ${status.kind === 'open' ? 'bg-ok' : 'bg-warn'}`} aria-hidden="true" />
           {statusText(status)}
         </span>
-        {status.kind === 'ended' && (
+        {status.kind === 'ended' ? (
           <Button size="sm" onClick={renew}>
             New shell
           </Button>
+        ) : (
+          <span className="num truncate">{note}</span>
         )}
       </div>
     </div>
