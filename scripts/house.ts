@@ -61,8 +61,9 @@ export function prepareHouse(options: { port: number; isDevelopment: boolean; on
       throw new CannotStart(`Flow402 already runs in this clone: ${readRunning()?.url ?? 'it is starting'} (process ${other}).`)
     isOurs = true
     const host = isIP(process.env.HOST ?? '') ? (process.env.HOST ?? '') : '127.0.0.1'
-    const port = await usablePort(options.port, host)
+    // What a killed run left still holds its port.
     await endAll()
+    const port = await usablePort(options.port, host)
     const url = `http://${host === '127.0.0.1' || host === '0.0.0.0' ? 'localhost' : host}:${port}`
     const localUrl = `http://${host === '0.0.0.0' ? '127.0.0.1' : host}:${port}`
 
