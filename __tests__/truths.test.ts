@@ -1,9 +1,7 @@
 // Truths that are written in two places are equal: database and protocol, table of endpoints and routes, codes and their documentation.
-import { execFile } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, relative } from 'node:path'
-import { promisify } from 'node:util'
 import { endpoints } from '@flow402/protocol/endpoints'
 import { Isolation } from '@flow402/protocol/node'
 import { PaymentState } from '@flow402/protocol/payment'
@@ -13,6 +11,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { buildApi } from '../api/app.ts'
 import { advice } from '../app/errors/advice.ts'
 import type { House } from '../lib/wiring.ts'
+import { generateTypes, typesFile } from '../scripts/generate-types.ts'
 import { cloneDir } from '../scripts/state.ts'
 import { freshDatabase } from './support/database.ts'
 import { runStatements } from './support/statements.ts'
@@ -46,19 +45,8 @@ test('the types of the database are what a freshly migrated database gives', asy
   const folder = mkdtempSync(join(tmpdir(), 'flow402-types-'))
   try {
     const made = join(folder, 'types.ts')
-    const options = [
-      '--dialect',
-      'postgres',
-      '--url',
-      database.url,
-      '--type-mapping',
-      '{"int8":"bigint"}',
-      '--singularize',
-      '--exclude-pattern',
-      'migration',
-    ]
-    await promisify(execFile)(join(cloneDir, 'node_modules', '.bin', 'kysely-codegen'), [...options, '--out-file', made])
-    expect(readFileSync(made, 'utf8')).toBe(readFileSync(join(cloneDir, 'lib/db/types.ts'), 'utf8'))
+    await generateTypes(database.url, made)
+    expect(readFileSync(made, 'utf8')).toBe(readFileSync(typesFile, 'utf8'))
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }

@@ -7,7 +7,21 @@ import { cloneDir } from './state.ts'
 /** One check: a program of node_modules/.bin and its arguments. */
 export type Check = { name: string; program: string; args: string[] }
 
-const sources = ['lib', 'api', 'gateway', 'clock', 'app', 'components', 'packages', 'scripts', '__tests__', 'server.ts', 'next.config.ts']
+const sources = [
+  'bench',
+  'db',
+  'lib',
+  'api',
+  'gateway',
+  'clock',
+  'app',
+  'components',
+  'packages',
+  'scripts',
+  '__tests__',
+  'server.ts',
+  'next.config.ts',
+]
 
 /** The slow ones first, so that they share the time. */
 export const checks: Check[] = [
