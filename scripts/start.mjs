@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url'
 const root = fileURLToPath(new URL('..', import.meta.url))
 const modules = join(root, 'node_modules')
 const isWindows = process.platform === 'win32'
+const parent = process.ppid
 
 // An empty HOME makes npm and others write into the working directory; without it they ask the system.
 if (process.env.HOME === '') delete process.env.HOME
@@ -96,6 +97,12 @@ async function runProgram() {
   })
   // Ctrl-C in a terminal reaches the child by itself; a signal sent to this process alone is passed on.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
+  // npm passes a signal to the shell between us, and that shell dies of it without a word: an orphan of npm ends as if it had heard.
+  if (process.env.npm_lifecycle_event) {
+    setInterval(() => {
+      if (process.ppid !== parent) child.kill('SIGTERM')
+    }, 250).unref()
+  }
   child.on('error', (error) => {
     console.error(error.message)
     process.exit(127)
