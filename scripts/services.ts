@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, createWriteStream, existsSync, mkdirSync, openSync, readFileSync, statSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { delimiter, dirname } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as delay } from 'node:timers/promises'
 import { cloneDir, isAlive, isOurs, stateDir, writeWhole } from './state.ts'
@@ -133,11 +133,11 @@ function start(args: string[], env: Record<string, string> | undefined, output: 
 
 /** What our programs may know of this shell: its settings must not change what a clone is. */
 function outside(): Record<string, string> {
-  const kept = ['PATH', 'HOME', 'LANG', 'TERM', 'TMPDIR', 'DOCKER_HOST', 'SystemRoot']
-  return {
-    NEXT_TELEMETRY_DISABLED: '1',
-    ...Object.fromEntries(kept.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : []))),
-  }
+  const kept = ['HOME', 'LANG', 'TERM', 'TMPDIR', 'DOCKER_HOST', 'SystemRoot']
+  const known = Object.fromEntries(kept.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])))
+  // Engines and mounts are in folders that an ordinary PATH leaves out.
+  const path = [process.env.PATH, ...(process.platform === 'win32' ? [] : ['/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin'])]
+  return { NEXT_TELEMETRY_DISABLED: '1', ...known, PATH: path.filter(Boolean).join(delimiter) }
 }
 
 function remembered(): Record<string, number> {

@@ -2,7 +2,7 @@
 // has changed, and then runs the program with the Node of node_modules: node scripts/start.mjs <file.ts | name of a program> [args]
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { constants } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -38,9 +38,47 @@ async function installWhenNeeded() {
   if (existsSync(stampFile) && readFileSync(stampFile, 'utf8') === wanted) return
   const installed = join(modules, '.package-lock.json')
   // Somebody ran npm themselves: what it left is younger than the lock file.
-  const isCurrent = existsSync(nodeOfModules()) && existsSync(installed) && statSync(installed).mtimeMs >= statSync(lockFile).mtimeMs - 5000
-  if (!isCurrent) await install()
+  const isCurrent = () =>
+    existsSync(nodeOfModules()) &&
+    ((existsSync(stampFile) && readFileSync(stampFile, 'utf8') === wanted) ||
+      (existsSync(installed) && statSync(installed).mtimeMs >= statSync(lockFile).mtimeMs - 5000))
+  if (!isCurrent()) {
+    const unlock = await takeTurn()
+    try {
+      // Another command may have installed while this one waited.
+      if (!isCurrent()) await install()
+    } finally {
+      unlock()
+    }
+  }
   writeFileSync(stampFile, wanted)
+}
+
+/** Two commands started at once in a fresh clone must not both install. Answers the way to let go. */
+async function takeTurn() {
+  const file = join(root, '.flow402', 'installing')
+  mkdirSync(join(root, '.flow402'), { recursive: true })
+  for (;;) {
+    try {
+      writeFileSync(file, String(process.pid), { flag: 'wx' })
+      process.on('exit', () => rmSync(file, { force: true }))
+      return () => rmSync(file, { force: true })
+    } catch (error) {
+      if (error.code !== 'EEXIST') throw error
+    }
+    const holder = existsSync(file) ? Number(readFileSync(file, 'utf8')) : 0
+    if (holder > 0 && !isAlive(holder)) rmSync(file, { force: true })
+    await new Promise((resolve) => setTimeout(resolve, 200))
+  }
+}
+
+function isAlive(pid) {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return error.code === 'EPERM'
+  }
 }
 
 async function install() {
@@ -54,22 +92,36 @@ async function install() {
   const draw = (line, end) => process.stdout.write(process.stdout.isTTY ? `\r\x1b[2K${line}${end}` : `${line}\n`)
   draw('… packages: npm ci', '')
   const turning = process.stdout.isTTY ? setInterval(() => draw(`… packages: npm ci ${seconds()}`, ''), 100) : undefined
-  const child = spawn(npm[0], [...npm.slice(1), 'ci', '--no-audit', '--no-fund', '--include=dev', '--include=optional'], {
-    cwd: root,
-    stdio: ['ignore', log, log],
-    shell: isWindows && npm.length === 1,
-    // Some environments switch off dev packages; Node itself is one of them here.
-    env: { ...process.env, NODE_ENV: 'development' },
-  })
-  const stop = () => child.kill('SIGTERM')
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, stop)
-  const code = await new Promise((resolve) => {
-    child.on('error', () => resolve(127))
-    child.on('exit', (exitCode) => resolve(exitCode ?? 1))
-  })
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.off(signal, stop)
+  let current
+  let isStopped = false
+  const stop = () => {
+    isStopped = true
+    current?.kill('SIGTERM')
+  }
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP']
+  for (const signal of signals) process.on(signal, stop)
+  const runNpm = () =>
+    new Promise((resolve) => {
+      current = spawn(
+        npm[0],
+        [...npm.slice(1), 'ci', '--no-audit', '--no-fund', '--loglevel=warn', '--include=dev', '--include=optional'],
+        {
+          cwd: root,
+          stdio: ['ignore', log, log],
+          shell: isWindows && npm.length === 1,
+          // Some environments switch off dev packages; Node itself is one of them here.
+          env: { ...process.env, NODE_ENV: 'development' },
+        },
+      )
+      current.on('error', () => resolve(127))
+      current.on('exit', (exitCode) => resolve(exitCode ?? 1))
+    })
+  // Once more when it failed: a program that was using the old packages may have been in its way.
+  const code = (await runNpm()) && (isStopped ? 130 : await runNpm())
+  for (const signal of signals) process.off(signal, stop)
   clearInterval(turning)
   closeSync(log)
+  if (isStopped) process.exit(130)
   if (code === 0 && existsSync(nodeOfModules())) return draw(`✓ packages: installed as package-lock.json says  ${seconds()}`, '\n')
   draw(`✗ packages: npm ci failed (exit ${code})  ${seconds()}`, '\n')
   console.error(readFileSync(logFile, 'utf8').trim().split('\n').slice(-20).join('\n'))
