@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { lastLines, logOf, runToEnd } from './services.ts'
-import { cloneDir, stateDir } from './state.ts'
+import { cloneDir } from './state.ts'
 
 /** Where the built pages are, from the root of the clone. */
 export const pagesDir = '.flow402/next'
@@ -22,7 +22,7 @@ const sources = [
 
 /** Builds the pages when they are missing or old. Throws with the end of the log. */
 export async function buildPages(): Promise<{ detail: string }> {
-  const stamp = stateDir('next', 'flow402-sources')
+  const stamp = join(cloneDir, pagesDir, 'flow402-sources')
   const hash = hashOfSources()
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === hash) return { detail: 'already built' }
   const { exitCode, printed } = await runToEnd('build', [join(cloneDir, 'node_modules/next/dist/bin/next'), 'build'], {

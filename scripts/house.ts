@@ -152,7 +152,10 @@ export function prepareHouse(options: { port: number; isDevelopment: boolean; on
     } catch (error) {
       if (!(error instanceof NoNode)) throw error
       stopIfEnding()
-      missing('local node', error.message)
+      missing(
+        'local node',
+        `${error.message}\nThe market runs without one. Run this again when an engine is there, or let another machine join: npm run invite`,
+      )
       running.hasNode = false
       await server.stop()
       await step('server', async () => ({ ...(await startServer(false)), detail: 'restarted without a local node' }))

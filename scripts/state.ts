@@ -1,15 +1,16 @@
 // State: where this clone keeps what it made, and the note that says what runs right now.
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 /** The root of this clone. */
 export const cloneDir = fileURLToPath(new URL('..', import.meta.url)).replace(/[/\\]$/, '')
 
-/** A path inside .flow402, which git ignores. */
+/** A path inside .flow402, which git ignores. FLOW402_STATE_DIR puts it elsewhere: a second market from the same clone. */
 export function stateDir(...parts: string[]): string {
-  mkdirSync(join(cloneDir, '.flow402'), { recursive: true })
-  return join(cloneDir, '.flow402', ...parts)
+  const folder = resolve(process.env.FLOW402_STATE_DIR || join(cloneDir, '.flow402'))
+  mkdirSync(folder, { recursive: true })
+  return join(folder, ...parts)
 }
 
 /** What `npm run up` says about the running house, for the demo and the benchmarks. */
