@@ -1,5 +1,4 @@
 // How long a rental takes, step by step, beside the floor measured in the same run. Usage: npm run bench:rent [-- rounds]
-import { readFileSync } from 'node:fs'
 import { cpus } from 'node:os'
 import type { NetworkView } from '@flow402/protocol/network'
 import type { OfferPage } from '@flow402/protocol/offer'
@@ -8,10 +7,12 @@ import { generateKeyPairSigner } from '@solana/kit'
 import { x402Client } from '@x402/core/client'
 import { x402HTTPClient } from '@x402/core/http'
 import { ExactSvmScheme } from '@x402/svm/exact/client'
+import { readRunning } from '../scripts/state.ts'
 import { openEngine } from './engine-floor.ts'
 import { openSettleFloor } from './settle-floor.ts'
 
-const run = JSON.parse(readFileSync(new URL('../.flow402/run.json', import.meta.url), 'utf8')) as { url: string; engineSocket: string }
+const run = readRunning()
+if (!run) throw new Error('no market runs from this clone: start it with npm run up')
 const rounds = Number(process.argv[2] ?? 20)
 const together = 8
 const minutes = 10
