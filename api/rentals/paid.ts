@@ -13,7 +13,7 @@ export function paymentProof(c: Context): string | undefined {
 }
 
 /** 402: the exact price, signed, in the header for programs and in the body for everybody. Nothing was written. */
-export async function paymentRequired(c: Context, house: Pick<House, 'rail'>, { quote, token }: SignedQuote): Promise<Response> {
+export async function paymentRequired(c: Context, house: Pick<House, 'rail' | 'env'>, { quote, token }: SignedQuote): Promise<Response> {
   const { units, minutes, priceAtomsPerHour, feeBps, currency } = quote
   const problem = new Problem('payment_required', {
     detail: `Pay exactly ${quote.amountAtoms} atoms of ${currency}: repeat this request with PAYMENT-SIGNATURE`,
@@ -23,7 +23,8 @@ export async function paymentRequired(c: Context, house: Pick<House, 'rail'>, { 
     price: { prepaidAtoms: quote.amountAtoms, priceAtomsPerHour, units, minutes, feeBps, currency },
   })
   const response = problemResponse(problem, c)
-  response.headers.set('PAYMENT-REQUIRED', await house.rail.challenge(quote, token, c.req.url))
+  const resource = new URL(c.req.path, house.env.publicUrl ?? c.req.url).href
+  response.headers.set('PAYMENT-REQUIRED', await house.rail.challenge(quote, token, resource))
   return response
 }
 

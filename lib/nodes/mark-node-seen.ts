@@ -1,5 +1,5 @@
 // Hearing from a machine: the heartbeat that keeps its offers on the market and its rentals billed.
-import { lostAfterMs } from '@flow402/protocol/lease'
+import { suspectAfterMs } from '@flow402/protocol/lease'
 import type { Now } from '../clock.ts'
 import type { Db } from '../db/client.ts'
 import { setNodeSeen } from './store.ts'
@@ -9,7 +9,7 @@ export async function markNodeSeen(deps: { db: Db; now: Now }, nodeId: string): 
   await setNodeSeen(deps.db, nodeId, deps.now())
 }
 
-/** Whether a node that was last seen then counts as online now. */
+/** Whether a node that was last seen then counts as online now: a suspect one is not sold, though its rentals live on. */
 export function isOnline(lastSeenAtMs: number | null, nowMs: number): boolean {
-  return lastSeenAtMs !== null && nowMs - lastSeenAtMs < lostAfterMs
+  return lastSeenAtMs !== null && nowMs - lastSeenAtMs < suspectAfterMs
 }

@@ -1,5 +1,5 @@
 // Listing offers: one page at a time, cheapest first, by keyset.
-import { lostAfterMs } from '@flow402/protocol/lease'
+import { suspectAfterMs } from '@flow402/protocol/lease'
 import type { OfferPage, OfferQuery } from '@flow402/protocol/offer'
 import { Problem } from '@flow402/protocol/problem'
 import type { Now } from '../clock.ts'
@@ -17,7 +17,7 @@ export async function listOffers(deps: { db: Db; now: Now }, query: OfferQuery):
     {
       kind: query.kind,
       region: query.region,
-      seenSinceMs: query.online === 'true' ? nowMs - lostAfterMs : undefined,
+      seenSinceMs: query.online === 'true' ? nowMs - suspectAfterMs : undefined,
       after: query.cursor === undefined ? undefined : decodeCursor(query.cursor),
       limit: limit + 1,
     },
@@ -30,7 +30,7 @@ export async function listOffers(deps: { db: Db; now: Now }, query: OfferQuery):
 
 /** Whether at least one offer can be rented right now. */
 export async function hasOnlineOffer(deps: { db: Db; now: Now }): Promise<boolean> {
-  return (await countOnlineOffers(deps.db, deps.now() - lostAfterMs)) > 0
+  return (await countOnlineOffers(deps.db, deps.now() - suspectAfterMs)) > 0
 }
 
 function encodeCursor(price: string, id: string): string {
