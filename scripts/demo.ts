@@ -162,10 +162,6 @@ async function openHouse(): Promise<{ running: RunningHouse; close(): Promise<vo
   const house = prepareHouse({
     port: Number(process.env.PORT ?? 0),
     isDevelopment: false,
-    onBroken: (how) => {
-      console.error(how)
-      void house.stop().then(() => process.exit(1))
-    },
   })
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => void house.stop().then(() => process.exit(1)))
   try {

@@ -12,7 +12,17 @@ import { buildPages, pagesDir } from './build-pages.ts'
 import { migrateDatabase } from './migrate.ts'
 import { startPostgres } from './postgres.ts'
 import { addressOf, openSecrets } from './secrets.ts'
-import { endAll, lastLines, logOf, runToEnd, type Service, ServiceFailed, type ServiceOptions, startService } from './services.ts'
+import {
+  endAll,
+  lastLines,
+  logOf,
+  processOf,
+  runToEnd,
+  type Service,
+  ServiceFailed,
+  type ServiceOptions,
+  startService,
+} from './services.ts'
 import { cloneDir, forgetRunning, isAlive, lockHouse, noteRunning, type RunningHouse, readRunning, stateDir, unlockHouse } from './state.ts'
 import { missing, step } from './steps.ts'
 
@@ -21,7 +31,8 @@ const agentHome = () => stateDir('agent')
 const agentProgram = join(cloneDir, 'packages/agent/src/main.ts')
 /** $0.006 an hour for 1 GB with half a CPU: the order of the public RAM and vCPU prices. */
 const priceAtomsPerHour = '6000'
-const restartsPerMinute = 3
+/** How many restarts of one service in a minute come without a pause. */
+const promptRestarts = 4
 
 /** A house that runs. `stop` ends everything that was started, newest first, and is safe to call twice. */
 export type House = { running: RunningHouse; stop(): Promise<void> }
@@ -30,9 +41,10 @@ export type House = { running: RunningHouse; stop(): Promise<void> }
 export class CannotStart extends Error {}
 
 /** Opens a way to raise the house and to end it at any moment, half started or not. */
-export function prepareHouse(options: { port: number; isDevelopment: boolean; onBroken: (how: string) => void }) {
+export function prepareHouse(options: { port: number; isDevelopment: boolean }) {
   const stops: (() => Promise<unknown>)[] = []
   let stopping: Promise<void> | undefined
+  const restarts = new Map<string, number[]>()
   let isOurs = false
 
   async function stop(): Promise<void> {
@@ -70,7 +82,7 @@ export function prepareHouse(options: { port: number; isDevelopment: boolean; on
     const { databaseUrl } = await step('database', async () => {
       const postgres = await startPostgres({ dataDir: stateDir('postgres') })
       await keep(postgres.stop)
-      if (postgres.pid) watch('database', postgres.pid)
+      if (postgres.pid) keepDatabase(postgres)
       return { databaseUrl: postgres.url, detail: `PostgreSQL ${postgres.version} (${postgres.source})` }
     })
     await step('migrations', async () => {
@@ -78,13 +90,13 @@ export function prepareHouse(options: { port: number; isDevelopment: boolean; on
       return { detail: applied.length === 0 ? 'up to date' : `applied ${applied.join(', ')}` }
     })
     const chain = await step('local chain', async () => {
-      const service = await startService({
+      // A port of its own from the start: when it must be started again, everybody finds it where it was.
+      const ownPort = await usablePort(0, '127.0.0.1')
+      const service = await keepService({
         name: 'chain',
-        args: [join(cloneDir, 'packages/localnet/src/main.ts'), '--data', stateDir('chain')],
+        args: [join(cloneDir, 'packages/localnet/src/main.ts'), '--data', stateDir('chain'), '--port', String(ownPort)],
         isReady: (printed) => printed.includes('"rpcUrl"') && printed.endsWith('\n'),
-        onEnd: broken,
       })
-      await keep(service.stop)
       const line =
         service
           .printed()
@@ -140,7 +152,6 @@ export function prepareHouse(options: { port: number; isDevelopment: boolean; on
         args: [join(cloneDir, 'server.ts')],
         env: { ...serverEnv, EXPECT_LOCAL_NODE: expectsNode ? '1' : '0' },
         isReady: (printed) => printed.includes('"event":"listening"'),
-        onEnd: broken,
       })
     const server = await step('server', async () => ({ ...(await startServer(true)), detail: `${url}` }))
     // Once it is known where the house will be, a second command can say so.
@@ -175,7 +186,7 @@ export function prepareHouse(options: { port: number; isDevelopment: boolean; on
     await step('agent', async () => {
       const isReady = (printed: string) => printed.includes('agent ready node=')
       const args = [agentProgram, 'run', '--home', agentHome()]
-      const agent = await keepService({ name: 'agent', args, isReady, readyWithinMs: 180_000, onEnd: broken }).catch((error) => {
+      const agent = await keepService({ name: 'agent', args, isReady, readyWithinMs: 180_000 }).catch((error) => {
         throw error instanceof ServiceFailed && error.exitCode === 2 ? new NoNode(error.printed) : error
       })
       return { ...agent, detail: /node=(\S+)/.exec(agent.printed())?.[1] ?? '' }
@@ -239,25 +250,16 @@ export function prepareHouse(options: { port: number; isDevelopment: boolean; on
     await ended
   }
 
-  /** A service that is started again when it ends by itself, up to 3 times a minute. */
+  /** A service that is started again whenever it ends by itself: at once the first times, then slower and slower. */
   async function keepService(service: ServiceOptions): Promise<Service> {
-    const recent: number[] = []
     let current: Service
     let isStopped = false
+    const isOver = () => isStopped || stopping !== undefined
     const onEnd = (how: string) => {
-      if (isStopped || stopping) return
-      const now = Date.now()
-      recent.push(now)
-      if (recent.filter((at) => at > now - 60_000).length > restartsPerMinute) return broken(how)
-      console.log(`! ${how}\n  starting it again`)
-      startService({ ...service, onEnd }).then(
-        (next) => {
-          current = next
-          if (isStopped || stopping) void next.stop()
-          else console.log(`✓ ${service.name}: runs again`)
-        },
-        (error: Error) => broken(error.message),
-      )
+      void keepTrying(service.name, how, isOver, async () => {
+        current = await startService({ ...service, onEnd })
+        if (isOver()) await current.stop()
+      })
     }
     current = await startService({ ...service, onEnd })
     const end = async () => {
@@ -268,19 +270,53 @@ export function prepareHouse(options: { port: number; isDevelopment: boolean; on
     return { name: service.name, pid: current.pid, printed: () => current.printed(), stop: end }
   }
 
-  function broken(how: string): void {
-    if (!stopping) options.onBroken(how)
+  /** The database may be one that an earlier run left: not a child of ours, so it is looked at; it comes back at the same address. */
+  function keepDatabase(postgres: { pid: number; url: string }): void {
+    let pid = postgres.pid
+    let isTrying = false
+    const timer = setInterval(async () => {
+      if (stopping) return clearInterval(timer)
+      if (isTrying || isAlive(pid)) return
+      isTrying = true
+      const how = `database (process ${pid}) ended unexpectedly`
+      const port = Number(new URL(postgres.url).port)
+      await keepTrying(
+        'database',
+        how,
+        () => stopping !== undefined,
+        async () => {
+          pid = (await startPostgres({ dataDir: stateDir('postgres'), port })).pid
+        },
+      )
+      isTrying = false
+    }, 500)
+    timer.unref()
   }
 
-  /** The database may be one that an earlier run left: not a child of ours, so it is looked at. */
-  function watch(name: string, pid: number): void {
-    const timer = setInterval(() => {
-      if (stopping) return clearInterval(timer)
-      if (isAlive(pid)) return
-      clearInterval(timer)
-      broken(`${name} (process ${pid}) ended unexpectedly`)
-    }, 1_000)
-    timer.unref()
+  /** Starts something again until it runs or the house ends; what people see is why and when. */
+  async function keepTrying(name: string, how: string, isOver: () => boolean, start: () => Promise<void>): Promise<void> {
+    let why = how
+    while (!isOver()) {
+      const pauseMs = pauseBefore(name)
+      console.log(`! ${why}\n  starting ${name} again${pauseMs > 0 ? ` in ${pauseMs / 1000} s` : ''}`)
+      await delay(pauseMs)
+      if (isOver()) return
+      try {
+        await start()
+        return console.log(`✓ ${name}: runs again`)
+      } catch (error) {
+        why = (error as Error).message
+      }
+    }
+  }
+
+  /** No pause for the first restarts of a minute, then twice as long each time, at most 15 s. */
+  function pauseBefore(name: string): number {
+    const now = Date.now()
+    const recent = (restarts.get(name) ?? []).filter((at) => at > now - 60_000)
+    restarts.set(name, [...recent, now])
+    const extra = recent.length - promptRestarts
+    return extra < 0 ? 0 : Math.min(500 * 2 ** extra, 15_000)
   }
 
   function stopIfEnding(): void {
@@ -295,11 +331,11 @@ export function whatRunsWhere(running: RunningHouse): string[][] {
   const database = new URL(running.databaseUrl)
   const engine = running.hasNode ? enginePid(openHome(running.agentHome)) : null
   return [
-    ['pages and API', running.url],
+    ['pages and API', `${running.url} (process ${processOf('server')})`],
     ['database', `${database.host}${database.pathname}`],
-    ['chain RPC', running.rpcUrl],
+    ['chain RPC', `${running.rpcUrl} (process ${processOf('chain')})`],
     ['faucet', running.faucetUrl],
-    ['agent home', running.hasNode ? running.agentHome : 'no local node'],
+    ['agent', running.hasNode ? `${running.agentHome} (process ${processOf('agent')})` : 'no local node'],
     ['containers', running.hasNode ? `${running.engineSocket}${engine ? ` (private, process ${engine})` : ''}` : 'no engine'],
     ['logs', stateDir('logs')],
     ['keys', stateDir('secrets.json')],

@@ -37,8 +37,8 @@ export type Postgres = {
   stop(): Promise<void>
 }
 
-/** Where it keeps things; `durable: false` gives up safety against power cuts for speed (tests); `databaseUrl` wins over DATABASE_URL, and '' means neither. */
-export type PostgresOptions = { dataDir: string; durable?: boolean; databaseUrl?: string | undefined }
+/** Where it keeps things; `port` is taken when it is free; `durable: false` gives up safety against power cuts for speed (tests); `databaseUrl` wins over DATABASE_URL, and '' means neither. */
+export type PostgresOptions = { dataDir: string; port?: number; durable?: boolean; databaseUrl?: string | undefined }
 
 /** No PostgreSQL can be had here; the message says what to do. */
 export class NoPostgres extends Error {}
@@ -58,7 +58,7 @@ export async function startPostgres(options: PostgresOptions): Promise<Postgres>
   if (orphan) return { ...orphan, source: 'found running', stop: () => stopServer(binaries, place) }
   const isDurable = options.durable !== false
   if (!existsSync(place.data)) await makeCluster(binaries, place, isDurable)
-  const started = await startServer(binaries, place, isDurable)
+  const started = await startServer(binaries, place, isDurable, options.port)
   return { ...started, source: binaries.source, stop: () => stopServer(binaries, place) }
 }
 
@@ -178,9 +178,14 @@ async function makeCluster(binaries: Binaries, place: Place, isDurable: boolean)
   renameSync(fresh, place.data)
 }
 
-async function startServer(binaries: Binaries, place: Place, isDurable: boolean): Promise<Omit<Postgres, 'source' | 'stop'>> {
+async function startServer(
+  binaries: Binaries,
+  place: Place,
+  isDurable: boolean,
+  wantedPort: number | undefined,
+): Promise<Omit<Postgres, 'source' | 'stop'>> {
   for (let attempt = 1; ; attempt++) {
-    const port = await freePort()
+    const port = wantedPort ?? (await freePort())
     const settings: Record<string, string> = {
       listen_addresses: '127.0.0.1',
       port: String(port),

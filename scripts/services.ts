@@ -133,12 +133,15 @@ function start(args: string[], env: Record<string, string> | undefined, output: 
 
 /** What our programs may know of this shell: its settings must not change what a clone is. */
 function outside(): Record<string, string> {
-  const kept = ['HOME', 'LANG', 'TERM', 'TMPDIR', 'DOCKER_HOST', 'SystemRoot']
+  const kept = ['HOME', 'LANG', 'TERM', 'TMPDIR', 'DOCKER_HOST', 'SystemRoot', 'FACILITATOR_URL', 'FEE_BPS', 'EXPLORER_URL']
   const known = Object.fromEntries(kept.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])))
   // Engines and mounts are in folders that an ordinary PATH leaves out.
   const path = [process.env.PATH, ...(process.platform === 'win32' ? [] : ['/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin'])]
   return { NEXT_TELEMETRY_DISABLED: '1', ...known, PATH: path.filter(Boolean).join(delimiter) }
 }
+
+/** The process that a service of this clone is right now; undefined when it does not run. */
+export const processOf = (name: string): number | undefined => remembered()[name]
 
 function remembered(): Record<string, number> {
   const file = stateDir('services.json')

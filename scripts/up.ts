@@ -10,11 +10,7 @@ if (!Number.isInteger(port) || port < 0 || port > 65_535) {
 
 let isEnding = false
 
-const house = prepareHouse({
-  port,
-  isDevelopment: process.argv.includes('--dev'),
-  onBroken: (how) => void end(1, `! ${how}`),
-})
+const house = prepareHouse({ port, isDevelopment: process.argv.includes('--dev') })
 
 async function end(exitCode: number, why: string): Promise<void> {
   if (isEnding) return
