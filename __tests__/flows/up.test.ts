@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { removePostgres } from '../../scripts/postgres.ts'
 import { cloneDir, type RunningHouse } from '../../scripts/state.ts'
 
 const state = mkdtempSync(join(tmpdir(), 'flow402-up-'))
@@ -58,6 +59,8 @@ beforeAll(async () => {
 afterAll(async () => {
   up.child.kill('SIGTERM')
   await up.ended
+  // Its data may lie outside: PostgreSQL's user cannot reach a closed folder.
+  await removePostgres(join(state, 'postgres'))
   rmSync(state, { recursive: true, force: true })
 })
 
