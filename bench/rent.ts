@@ -87,35 +87,45 @@ function quantile(values: number[], q: number): number {
   return sorted[Math.min(sorted.length - 1, Math.ceil(q * sorted.length) - 1)] ?? Number.NaN
 }
 
+/** How many times as long as the floor, by the medians. */
+function ratio(own: number[], floorValues: number[]): string {
+  return (quantile(own, 0.5) / quantile(floorValues, 0.5)).toFixed(2)
+}
+
 const memoryBytes = offer.perUnit.ramMb * 1024 * 1024
 const price = ((BigInt(offer.priceAtomsPerHour) * BigInt(minutes)) / 60n).toString()
-const bare = { settle: [] as number[], start: [] as number[], exec: [] as number[] }
-async function measureFloor(): Promise<void> {
-  bare.settle.push(await floor.settle(price))
-  const container = await engine.startBare(image, memoryBytes)
-  bare.start.push(container.ms)
-  bare.exec.push(await engine.execBare(container.id, argv))
-  await engine.remove(container.id)
+type Floor = { settle: number[]; start: number[]; exec: number[] }
+/** The bare steps, `count` at once. */
+async function measureFloor(into: Floor, count: number): Promise<void> {
+  const each = Array.from({ length: count })
+  into.settle.push(...(await Promise.all(each.map(() => floor.settle(price)))))
+  const containers = await Promise.all(each.map(() => engine.startBare(image, memoryBytes)))
+  into.start.push(...containers.map((container) => container.ms))
+  into.exec.push(...(await Promise.all(containers.map((container) => engine.execBare(container.id, argv)))))
+  await Promise.all(containers.map((container) => engine.remove(container.id)))
 }
 
 await rentOnce()
-await measureFloor()
-for (const list of Object.values(bare)) list.length = 0
+await measureFloor({ settle: [], start: [], exec: [] }, 1)
+const bare: Floor = { settle: [], start: [], exec: [] }
+const bareCrowd: Floor = { settle: [], start: [], exec: [] }
 
 const alone: Steps[] = []
 for (let round = 0; round < rounds; round++) {
   alone.push(await rentOnce())
-  await measureFloor()
+  await measureFloor(bare, 1)
 }
 const crowd: Steps[] = []
 const atOnce = Math.min(together, offer.unitsTotal)
-for (let round = 0; round < Math.max(1, Math.round(rounds / together)); round++)
+for (let round = 0; round < Math.max(1, Math.round(rounds / together)); round++) {
   crowd.push(...(await Promise.all(Array.from({ length: atOnce }, rentOnce))))
+  await measureFloor(bareCrowd, atOnce)
+}
 
-const floors: Partial<Record<keyof Steps, { name: string; values: number[]; aim: number }>> = {
-  pay: { name: 'bare settle', values: bare.settle, aim: 3 },
-  running: { name: 'bare container', values: bare.start, aim: 1.5 },
-  exec: { name: 'bare exec', values: bare.exec, aim: 2 },
+const floors: Partial<Record<keyof Steps, { name: string; values: number[]; crowd: number[]; aim: number }>> = {
+  pay: { name: 'bare settle', values: bare.settle, crowd: bareCrowd.settle, aim: 3 },
+  running: { name: 'bare container', values: bare.start, crowd: bareCrowd.start, aim: 1.5 },
+  exec: { name: 'bare exec', values: bare.exec, crowd: bareCrowd.exec, aim: 2 },
 }
 const titles: Record<keyof Steps, string> = {
   quote: 'quote (402)',
@@ -139,7 +149,13 @@ console.table(
           'one by one': show(own),
           [`${atOnce} at once`]: show(crowd.map((each) => each[step])),
           floor: below ? `${below.name} ${show(below.values)}` : '-',
-          ratio: below ? (quantile(own, 0.5) / quantile(below.values, 0.5)).toFixed(2) : '-',
+          ratio: below ? ratio(own, below.values) : '-',
+          [`ratio ${atOnce} at once`]: below
+            ? ratio(
+                crowd.map((each) => each[step]),
+                below.crowd,
+              )
+            : '-',
           aim: below ? `<= ${below.aim}` : '-',
         },
       ]

@@ -82,3 +82,11 @@ test('usage counts only when it is signed by the node, continues the chain, and 
   await market.stop(rental.id)
   await market.until(rental.id, 'settled')
 })
+
+test('stopped before any machine was told of it, a rental costs nothing and its units are free at once', async () => {
+  const machine = await market.addMachine({ unitsTotal: 1 }, 'never told')
+  const { rental } = await market.rent({ offerId: machine.offerId })
+  expect((await market.stop(rental.id)).body).toMatchObject({ state: 'ending', endReason: 'stopped' })
+  expect((await market.ask('GET', `/api/offers/${machine.offerId}`)).body).toMatchObject({ unitsAvailable: 1 })
+  expect(await market.until(rental.id, 'settled')).toMatchObject({ chargedAtoms: '0', refundAtoms: '10000' })
+})
