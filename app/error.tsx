@@ -7,7 +7,7 @@ import { Panel } from '../components/ui/panel.tsx'
 export default function PageError({ error, reset }: { error: Error & { digest?: string }; reset: () => void }) {
   return (
     <Panel>
-      <Empty title="This page could not be put together" action={<Button onClick={reset}>Try again</Button>}>
+      <Empty isPage title="This page could not be put together" action={<Button onClick={reset}>Try again</Button>}>
         The market may be starting, or its database does not answer.{error.digest ? ` Reference: ${error.digest}` : ''}
       </Empty>
     </Panel>

@@ -8,6 +8,7 @@ export default function NotFound() {
   return (
     <Panel>
       <Empty
+        isPage
         title="Nothing is here"
         action={
           <Link href="/" className={buttonClass()}>

@@ -112,7 +112,7 @@ function Section({ title, children }: { title: string; children: ReactNode }) {
 }
 
 function Code({ children }: { children: ReactNode }) {
-  return <code className="break-all rounded-sm bg-raised px-1 py-px font-mono text-xs">{children}</code>
+  return <code className="break-words rounded-sm bg-raised px-1 py-px font-mono text-xs">{children}</code>
 }
 
 function Block({ children }: { children: string }) {

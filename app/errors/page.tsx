@@ -1,5 +1,6 @@
 // Every error code of the API, with what to do; `type` of a problem points here.
 import { type ProblemCode, problems } from '@flow402/protocol/problem'
+import type { ReactNode } from 'react'
 import { advice } from './advice.ts'
 
 export const metadata = { title: 'Error codes' }
@@ -29,11 +30,24 @@ export default function Page() {
             </dt>
             <dd className="text-sm">
               <p className="font-medium">{problems[code].title}</p>
-              <p className="text-ink-2">{advice[code]}</p>
+              <p className="text-ink-2">{withCode(advice[code])}</p>
             </dd>
           </div>
         ))}
       </dl>
     </>
+  )
+}
+
+/** Text between backticks is code, as in docs/errors.md. */
+function withCode(text: string): ReactNode[] {
+  return text.split('`').map((part, index) =>
+    index % 2 === 1 ? (
+      <code key={part} className="font-mono text-xs">
+        {part}
+      </code>
+    ) : (
+      part
+    ),
   )
 }

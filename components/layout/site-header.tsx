@@ -38,7 +38,7 @@ export function SiteHeader() {
             </Link>
           ))}
         </nav>
-        <div className="ml-auto">
+        <div className="-mr-2 ml-auto">
           <ThemeToggle />
         </div>
       </div>

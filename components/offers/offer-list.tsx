@@ -7,7 +7,7 @@ import { Empty } from '../ui/notice.tsx'
 import { Availability } from './availability.tsx'
 import { isolationWords, networkWords, unavailableReason, unitName, unitParts } from './offer-words.ts'
 
-const columns = 'md:grid md:grid-cols-[minmax(0,1.3fr)_minmax(0,1.9fr)_minmax(0,1fr)_8rem_9.5rem_5rem] md:items-center md:gap-4'
+const columns = 'lg:grid lg:grid-cols-[minmax(0,1.3fr)_minmax(0,1.9fr)_minmax(0,1fr)_8rem_9.5rem_5rem] lg:items-center lg:gap-4'
 
 /** What the list is in: still loading, failed (with a way to retry), or showing offers. */
 export type OfferListState =
@@ -83,17 +83,17 @@ function OfferRow({ offer }: { offer: Offer }) {
         </Link>
         <span className="block truncate text-ink-2 text-xs">{offer.region}</span>
       </div>
-      <div className="min-w-0 max-md:order-3 max-md:col-span-2">
-        <span className="block font-medium text-sm md:truncate">{main}</span>
-        <span className="num block text-ink-2 text-xs md:truncate">
+      <div className="min-w-0 max-lg:order-3 max-lg:col-span-2">
+        <span className="block font-medium text-sm lg:truncate">{main}</span>
+        <span className="num block text-ink-2 text-xs lg:truncate">
           {rest.join(' · ')}
-          <span className="md:hidden">
+          <span className="lg:hidden">
             {' · '}
             {isolationWords[offer.isolation].name} · {networkWords[offer.network].name}
           </span>
         </span>
       </div>
-      <div className="min-w-0 max-md:hidden">
+      <div className="min-w-0 max-lg:hidden">
         <span className="block text-sm" title={isolationWords[offer.isolation].meaning}>
           {isolationWords[offer.isolation].name}
         </span>
@@ -101,13 +101,13 @@ function OfferRow({ offer }: { offer: Offer }) {
           {networkWords[offer.network].name}
         </span>
       </div>
-      <div className="max-md:order-5">
+      <div className="max-lg:order-5">
         <Availability offer={offer} />
       </div>
-      <div className="text-sm max-md:order-2 max-md:text-right">
+      <div className="text-sm max-lg:order-2 max-lg:text-right">
         <HourlyPrice atomsPerHour={BigInt(offer.priceAtomsPerHour)} per={unitName(offer)} isStacked />
       </div>
-      <div className="relative self-center text-right max-md:order-6">
+      <div className="relative self-center text-right max-lg:order-6">
         {reason ? (
           <span className={`${buttonClass('outline')} opacity-45`} title={reason} aria-disabled="true">
             {offer.online ? 'Rented' : 'Offline'}

@@ -48,7 +48,7 @@ export function OfferPage({ initial }: { initial: Offer }) {
   }
 
   return (
-    <div className="grid grid-cols-[minmax(0,1fr)] items-start gap-5 lg:grid-cols-[minmax(0,1fr)_22.5rem]">
+    <div className="grid grid-cols-[minmax(0,1fr)] items-start gap-5 lg:grid-cols-[minmax(0,1fr)_22.5rem] lg:grid-rows-[auto_1fr]">
       <div className="min-w-0 space-y-5">
         <header className="flex flex-wrap items-end justify-between gap-x-6 gap-y-3">
           <div className="min-w-0">
@@ -57,7 +57,7 @@ export function OfferPage({ initial }: { initial: Offer }) {
               {offer.region} · {isolationWords[offer.isolation].name} · {networkWords[offer.network].name}
             </p>
           </div>
-          <div className="flex items-end gap-6" aria-live="polite">
+          <div className="flex items-start gap-6" aria-live="polite">
             <Availability offer={offer} />
             <HourlyPrice atomsPerHour={plan.priceAtomsPerHour} per={unitName(offer)} isStacked />
           </div>
@@ -86,25 +86,14 @@ export function OfferPage({ initial }: { initial: Offer }) {
               presets={presets}
             />
             <AdvancedFields text={advanced} onChange={setAdvanced} />
+            <p className="text-ink-3 text-xs">
+              A provider can in principle read what runs on its own machine. Do not put secrets here that you would not give to a stranger.
+            </p>
           </div>
-        </Panel>
-
-        <Panel title="About this offer">
-          <Facts
-            rows={[
-              { name: 'One unit', value: unitParts(offer.kind, offer.perUnit).join(' · ') },
-              { name: 'Isolation', value: isolationWords[offer.isolation].name, note: isolationWords[offer.isolation].meaning },
-              { name: 'Network', value: networkWords[offer.network].name, note: networkWords[offer.network].meaning },
-              { name: 'Time', value: `${minutesText(offer.minMinutes)} to ${minutesText(offer.maxMinutes)}` },
-            ]}
-          />
-          <p className="mt-3 border-line border-t pt-3 text-ink-3 text-xs">
-            A provider can in principle read what runs on its own machine. Do not put secrets here that you would not give to a stranger.
-          </p>
         </Panel>
       </div>
 
-      <div className="space-y-5 lg:sticky lg:top-16">
+      <div className="space-y-5 lg:sticky lg:top-16 lg:row-span-2">
         <Panel title="Price">
           <PriceBreakdown plan={plan} />
         </Panel>
@@ -118,6 +107,17 @@ export function OfferPage({ initial }: { initial: Offer }) {
           />
         </Panel>
       </div>
+
+      <Panel title="About this offer">
+        <Facts
+          rows={[
+            { name: 'One unit', value: unitParts(offer.kind, offer.perUnit).join(' · ') },
+            { name: 'Isolation', value: isolationWords[offer.isolation].name, note: isolationWords[offer.isolation].meaning },
+            { name: 'Network', value: networkWords[offer.network].name, note: networkWords[offer.network].meaning },
+            { name: 'Time', value: `${minutesText(offer.minMinutes)} to ${minutesText(offer.maxMinutes)}` },
+          ]}
+        />
+      </Panel>
     </div>
   )
 }

@@ -14,7 +14,7 @@ export function WalletChoice({ payer }: { payer: Payer }) {
   return (
     <fieldset>
       <legend className="mb-1.5 font-medium text-sm">Pay from</legend>
-      <div className="divide-y divide-line overflow-hidden rounded-md border border-line">
+      <div className="@container divide-y divide-line overflow-hidden rounded-md border border-line">
         {payer.options.map((option) => (
           <label
             key={option.id}
@@ -61,7 +61,7 @@ function Holdings({ payer }: { payer: Payer }) {
       ) : (
         <span className="text-ink-3 text-xs">{payer.error ? 'Not connected' : 'Connecting…'}</span>
       )}
-      <span className="flex items-center gap-2">
+      <span className="flex items-center gap-2 @max-xs:grow @max-xs:justify-between">
         <span data-testid="usdc-balance" className="num whitespace-nowrap" aria-live="polite">
           {payer.balance === undefined ? <span className="text-ink-3">…</span> : <Usd atoms={payer.balance} />}{' '}
           <span className="text-ink-3 text-xs">USDC</span>

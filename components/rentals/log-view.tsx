@@ -51,7 +51,7 @@ export function LogView({ rentalId, state, accessToken }: { rentalId: string; st
   }, [text])
 
   return (
-    <div className="relative h-full">
+    <div className="relative flex h-full min-h-24 flex-col">
       <pre
         ref={box}
         data-testid="logs"
@@ -62,7 +62,7 @@ export function LogView({ rentalId, state, accessToken }: { rentalId: string; st
         onScroll={({ currentTarget }) => {
           isAtEnd.current = currentTarget.scrollHeight - currentTarget.scrollTop - currentTarget.clientHeight < 24
         }}
-        className="h-full overflow-auto whitespace-pre-wrap break-words p-3 font-mono text-xs leading-5"
+        className="min-h-0 flex-1 overflow-auto whitespace-pre-wrap break-words px-4 py-3 font-mono text-xs leading-5"
       >
         {text || (
           <span className="text-ink-3">

@@ -1,6 +1,7 @@
 // What may be done to a rental: extend it, stop it; and why not, when it may not.
 'use client'
 import { canRental, type Rental } from '@flow402/protocol/rental'
+import Link from 'next/link'
 import { useCallback, useState } from 'react'
 import { Button } from '../ui/button.tsx'
 import { Panel } from '../ui/panel.tsx'
@@ -39,7 +40,15 @@ export function ManagePanel({ rental, accessToken, nowMs, onChanged }: Props) {
           ? 'Stopping refunds the unspent rest.'
           : canStop
             ? 'It can be extended once it runs. Stopping now refunds everything.'
-            : `The rental is ${state}; nothing can be changed any more.`}
+            : `The rental is ${state}; nothing can be changed any more. `}
+        {!canStop && (
+          <Link
+            href={`/offers/${rental.offerId}`}
+            className="whitespace-nowrap text-ink-2 underline decoration-line-strong underline-offset-2 hover:decoration-ink"
+          >
+            Rent this again
+          </Link>
+        )}
       </p>
       {isOpen && canExtend && <ExtendForm rental={rental} accessToken={accessToken} onExtended={onExtended} />}
     </Panel>

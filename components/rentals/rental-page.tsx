@@ -36,7 +36,7 @@ export function RentalPage({ id }: { id: string }) {
   if (!kept) {
     return (
       <Panel>
-        <Empty title="This browser has no access to this rental" action={<RentalsLink />}>
+        <Empty isPage title="This browser has no access to this rental" action={<RentalsLink />}>
           The access token was given once, when the rental was paid. Open the page in the browser that paid, or with a link that ends in
           #token=…
         </Empty>
@@ -75,9 +75,11 @@ function LiveRental({ id, accessToken, label }: { id: string; accessToken: strin
       {rental.state === 'running' && !rental.node.online && (
         <Notice tone="warn">The machine has not reported for a while. If it stays silent, only confirmed seconds are billed.</Notice>
       )}
-      {rental.state === 'settled' && <Receipted rental={rental} accessToken={accessToken} />}
       <div className="grid grid-cols-[minmax(0,1fr)] items-start gap-4 lg:grid-cols-[minmax(0,1fr)_20rem]">
-        <Console rental={rental} accessToken={accessToken} />
+        <div className="space-y-4">
+          {rental.state === 'settled' && <Receipted rental={rental} accessToken={accessToken} />}
+          <Console rental={rental} accessToken={accessToken} />
+        </div>
         <div className="space-y-4">
           <ManagePanel rental={rental} accessToken={accessToken} nowMs={nowMs} onChanged={reload} />
           <Panel title="Details">
@@ -107,6 +109,7 @@ function LiveRental({ id, accessToken, label }: { id: string; accessToken: strin
 function Console({ rental, accessToken }: { rental: Rental; accessToken: string }) {
   const [wanted, setWanted] = useState<'terminal' | 'logs' | null>(null)
   const isRunning = rental.state === 'running'
+  const isOver = rental.state === 'settled' || rental.state === 'expired'
   const tab = wanted ?? (isRunning || !canRental(rental.state, 'logs') ? 'terminal' : 'logs')
   return (
     <section className="min-w-0 overflow-hidden rounded-lg border border-line bg-panel" aria-label="Console">
@@ -126,14 +129,19 @@ function Console({ rental, accessToken }: { rental: Rental; accessToken: string 
           </button>
         ))}
       </div>
-      <div id="console-panel" role="tabpanel" aria-labelledby={`tab-${tab}`} className="h-[26rem]">
+      <div
+        id="console-panel"
+        role="tabpanel"
+        aria-labelledby={`tab-${tab}`}
+        className={isOver ? 'flex max-h-[27rem] flex-col' : 'h-[27rem]'}
+      >
         {tab === 'logs' && <LogView rentalId={rental.id} state={rental.state} accessToken={accessToken} />}
         {tab === 'terminal' && isRunning && (
           // Inside, free and top show the provider's whole machine; the limit is the container's.
           <TerminalView
             rentalId={rental.id}
             accessToken={accessToken}
-            note={`Limited to ${unitParts(rental.kind, rental.perUnit, rental.units).join(' · ')}`}
+            limits={unitParts(rental.kind, rental.perUnit, rental.units).join(' · ')}
           />
         )}
         {tab === 'terminal' && !isRunning && (
@@ -171,6 +179,7 @@ function Unreadable({ error, retry }: { error: unknown; retry: () => void }) {
   return (
     <Panel>
       <Empty
+        isPage
         title={isUnknown ? 'No such rental' : 'The market does not answer'}
         action={
           isUnknown ? (
@@ -204,7 +213,7 @@ function Loading() {
       <span className="sr-only">Loading the rental</span>
       <div className="breathe h-44 rounded-lg border border-line bg-panel" />
       <div className="grid gap-4 lg:grid-cols-[minmax(0,1fr)_20rem]">
-        <div className="breathe h-[28.5rem] rounded-lg border border-line bg-panel" />
+        <div className="breathe h-[29.5rem] rounded-lg border border-line bg-panel" />
         <div className="breathe h-96 rounded-lg border border-line bg-panel" />
       </div>
     </div>

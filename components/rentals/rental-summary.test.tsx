@@ -66,7 +66,7 @@ test('before the machine is ready nothing is counted', () => {
   show({ state: 'starting', startedAt: null, paidUntil: null }, startMs + 120_000)
   expect(text('time-left')).toBe('10:00')
   expect(text('cost-so-far')).toBe('$0.000000')
-  expect(screen.getByText('not started, not billed')).toBeTruthy()
+  expect(screen.getByText('not billed yet')).toBeTruthy()
   expect(
     within(screen.getByRole('list', { name: 'Progress' }))
       .getByText('Starting')

@@ -22,19 +22,19 @@ export function RentalSummary({ rental, nowMs, title }: { rental: Rental; nowMs:
         : 0
   return (
     <section className="rounded-lg border border-line bg-panel" aria-label="State">
-      <div className="flex flex-wrap items-start justify-between gap-x-6 gap-y-3 p-4">
+      <div className="flex flex-col gap-x-6 gap-y-3 p-4 lg:flex-row lg:items-start lg:justify-between">
         <div className="min-w-0">
           <div className="flex flex-wrap items-center gap-x-3 gap-y-1">
             <h1 className="truncate font-semibold text-lg">{title}</h1>
             <StateBadge state={rental.state} testId="rental-state" />
           </div>
-          <p className="mt-1 min-h-5 max-w-prose text-ink-2 text-sm" aria-live="polite">
+          <p className="mt-1 max-w-prose text-ink-2 max-sm:min-h-10 sm:min-h-5 text-sm" aria-live="polite">
             {rental.endReason && `${endWords[rental.endReason]} `}
             {stateWords[rental.state].meaning}
           </p>
           {rental.endDetail && <p className="mt-1 max-w-prose break-words font-mono text-ink-3 text-xs">{rental.endDetail}</p>}
         </div>
-        <ol className="flex w-full max-w-md gap-1.5 text-2xs sm:w-auto sm:min-w-80" aria-label="Progress">
+        <ol className="flex w-full shrink-0 gap-1.5 text-2xs lg:w-80" aria-label="Progress">
           {steps.map((step) => {
             const status = stepStatus(rental, step)
             return (
@@ -60,7 +60,7 @@ export function RentalSummary({ rental, nowMs, title }: { rental: Rental; nowMs:
             {rental.endedAt || !isRunning ? clockText(rental.endedAt ? live.ranSeconds : paidSeconds) : clockText(live.leftSeconds)}
           </span>
         </Figure>
-        <Figure name={live.isFinal ? 'Charged' : 'Cost so far'} note={rental.startedAt ? 'at least one minute' : 'not started, not billed'}>
+        <Figure name={live.isFinal ? 'Charged' : 'Cost so far'} note={rental.startedAt ? 'minimum 1 min' : 'not billed yet'}>
           <Usd atoms={live.costAtoms} minDecimals={6} testId="cost-so-far" />
         </Figure>
         <Figure

@@ -4,7 +4,7 @@ import type { EndReason, Rental, RentalState } from '@flow402/protocol/rental'
 export const stateWords: Record<RentalState, { name: string; meaning: string }> = {
   requested: { name: 'Requested', meaning: 'The payment is on its way to the chain.' },
   paid: { name: 'Paid', meaning: 'The payment has arrived. The machine is being told.' },
-  starting: { name: 'Starting', meaning: 'The machine prepares the container. This is free; the clock starts when it is proven ready.' },
+  starting: { name: 'Starting', meaning: 'The container is being prepared. Nothing is billed until it is ready.' },
   running: { name: 'Running', meaning: 'Billed by the second until you stop it or the paid time ends.' },
   ending: { name: 'Ending', meaning: 'The machine is being cleared, then the money is divided and sent.' },
   settled: { name: 'Settled', meaning: 'All money has been sent; the receipt below shows where.' },

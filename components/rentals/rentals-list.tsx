@@ -74,9 +74,10 @@ export function RentalsList() {
 function RentalRow({ kept, found, nowMs }: { kept: KeptRental; found: Rental | 'gone' | undefined; nowMs: number }) {
   const rental = found === 'gone' ? undefined : found
   const live = rental && liveCost(rental, nowMs)
+  const canForget = rental === undefined || rental.state === 'settled' || rental.state === 'expired'
   return (
-    <li className="relative grid grid-cols-[minmax(0,1fr)_auto] items-center gap-x-4 gap-y-1 px-4 py-3 hover:bg-raised/50 sm:grid-cols-[minmax(0,1fr)_6.5rem_8rem_9rem_4.5rem]">
-      <div className="min-w-0">
+    <li className="relative grid grid-cols-[minmax(0,1fr)_auto_auto] items-center gap-x-4 gap-y-1 px-4 py-3 hover:bg-raised/50 sm:grid-cols-[minmax(0,1fr)_6.5rem_8rem_9rem_4.5rem]">
+      <div className="min-w-0 max-sm:col-span-2">
         <Link href={`/rentals/${kept.id}`} className="block truncate font-medium text-sm after:absolute after:inset-0 after:content-['']">
           {kept.label || rental?.node.name || 'Rental'}
         </Link>
@@ -99,12 +100,13 @@ function RentalRow({ kept, found, nowMs }: { kept: KeptRental; found: Rental | '
         )}
       </span>
       <span className="num text-right text-sm max-sm:text-xs">{live ? <Usd atoms={live.costAtoms} minDecimals={6} /> : ''}</span>
-      <span className="relative text-right max-sm:hidden">
+      <span className="relative text-right">
         <Button
           look="quiet"
           size="sm"
-          disabled={rental !== undefined && rental.state !== 'settled' && rental.state !== 'expired'}
-          title="Remove from this list; the token kept here is lost"
+          disabled={!canForget}
+          className="-mr-2.5"
+          title={canForget ? 'Remove from this list; the token kept here is lost' : 'It can be forgotten once it has ended'}
           onClick={() => forgetRental(kept.id)}
         >
           Forget

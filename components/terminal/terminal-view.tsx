@@ -8,8 +8,8 @@ import { Button } from '../ui/button.tsx'
 import { openTerminal, type TerminalStatus } from './terminal-connection.ts'
 import { terminalTheme } from './terminal-theme.ts'
 
-/** Re-attaches to the same shell after a lost connection or a reload of this tab; a shell that ended can be replaced by a new one. `note` stands beside the status. */
-export function TerminalView({ rentalId, accessToken, note }: { rentalId: string; accessToken: string; note: string }) {
+/** Re-attaches to the same shell after a lost connection or a reload of this tab; a shell that ended can be replaced by a new one. `limits` stand beside the status. */
+export function TerminalView({ rentalId, accessToken, limits }: { rentalId: string; accessToken: string; limits: string }) {
   const box = useRef<HTMLDivElement>(null)
   const [status, setStatus] = useState<TerminalStatus>({ kind: 'connecting' })
   const [shell, setShell] = useState(0)
@@ -60,7 +60,9 @@ export function TerminalView({ rentalId, accessToken, note }: { rentalId: string
       const unwatch = watchTheme(() => {
         terminal.options.theme = terminalTheme(isDarkNow())
       })
-      terminal.focus()
+      terminal.attachCustomKeyEventHandler((event) => !isWayOut(event))
+      // Whoever is doing something else on the page keeps the focus.
+      if (document.activeElement === document.body || document.activeElement?.id === 'tab-terminal') terminal.focus()
       dispose = () => {
         observer.disconnect()
         unwatch()
@@ -82,11 +84,11 @@ export function TerminalView({ rentalId, accessToken, note }: { rentalId: string
   return (
     <div className="flex h-full flex-col" data-testid="terminal">
       {/* The fit addon measures this box as it is, so the padding belongs to the one around it. */}
-      <div className="min-h-0 flex-1 py-2 pl-3">
+      <div className="min-h-0 flex-1 py-2 pl-4">
         <div ref={box} className="h-full overflow-hidden" />
       </div>
-      <div className="flex h-9 items-center justify-between gap-3 border-line border-t px-3 text-ink-3 text-xs" aria-live="polite">
-        <span className="flex items-center gap-1.5">
+      <div className="flex h-9 items-center justify-between gap-3 border-line border-t px-4 text-ink-3 text-xs" aria-live="polite">
+        <span className="flex shrink-0 items-center gap-1.5">
           <span className={`size-1.5 rounded-full ${status.kind === 'open' ? 'bg-ok' : 'bg-warn'}`} aria-hidden="true" />
           {statusText(status)}
         </span>
@@ -95,11 +97,19 @@ export function TerminalView({ rentalId, accessToken, note }: { rentalId: string
             New shell
           </Button>
         ) : (
-          <span className="num truncate">{note}</span>
+          <span className="num truncate" title={`Limited to ${limits}. Shift+Tab leaves the terminal`}>
+            <span className="max-sm:hidden">Limited to </span>
+            {limits}
+          </span>
         )}
       </div>
     </div>
   )
+}
+
+/** Tab belongs to the shell, so Shift+Tab is how the keyboard leaves the terminal (WCAG 2.1.2). */
+function isWayOut(event: KeyboardEvent): boolean {
+  return event.key === 'Tab' && event.shiftKey && !event.ctrlKey && !event.altKey && !event.metaKey
 }
 
 function statusText(status: TerminalStatus): string {

@@ -28,11 +28,22 @@ export function Notice({
   )
 }
 
-/** What a list shows instead of rows. */
-export function Empty({ title, children, action }: { title: string; children?: ReactNode; action?: ReactNode }) {
+/** What a list shows instead of rows; on a page that has nothing else, the title is its heading. */
+export function Empty({
+  title,
+  isPage = false,
+  children,
+  action,
+}: {
+  title: string
+  isPage?: boolean
+  children?: ReactNode
+  action?: ReactNode
+}) {
+  const Title = isPage ? 'h1' : 'p'
   return (
     <div className="flex min-h-48 flex-col items-center justify-center gap-1 px-6 py-10 text-center">
-      <p className="font-medium">{title}</p>
+      <Title className="font-medium">{title}</Title>
       {children && <p className="max-w-md text-ink-2 text-sm">{children}</p>}
       {action && <div className="mt-3">{action}</div>}
     </div>

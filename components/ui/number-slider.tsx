@@ -30,18 +30,18 @@ export function NumberSlider({ label, value, min, max, onChange, unit, hint, tes
   }
   return (
     <div>
-      <div className="flex items-end justify-between gap-3">
+      <div className="flex items-center justify-between gap-3">
         <label htmlFor={id} className="font-medium text-sm">
           {label}
         </label>
-        <div className="flex items-center gap-2">
+        <div className="relative">
           <input
             id={id}
             data-testid={testId}
             type="text"
             inputMode="numeric"
             autoComplete="off"
-            className="control num w-24 text-right"
+            className={`control num w-24 text-right ${unit ? 'pr-9' : ''}`}
             value={draft ?? String(value)}
             aria-invalid={isWrong}
             aria-describedby={`${id}-hint`}
@@ -55,7 +55,7 @@ export function NumberSlider({ label, value, min, max, onChange, unit, hint, tes
               onChange(Math.min(max, Math.max(min, value + step)))
             }}
           />
-          {unit && <span className="w-7 text-ink-2 text-sm">{unit}</span>}
+          {unit && <span className="pointer-events-none absolute inset-y-0 right-2.5 flex items-center text-ink-3 text-xs">{unit}</span>}
         </div>
       </div>
       <input
