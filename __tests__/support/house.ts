@@ -36,13 +36,17 @@ const walletAtoms = 100_000_000n
 export type Answered = { status: number; headers: Headers; body: Record<string, unknown>; text: string }
 /** A request that was answered with 402, and everything needed to pay it. */
 export type Quoted = { request: unknown; path: string; answer: Answered; paid: PaidQuote<'requestRental'> }
+type Settings = (places: { databaseUrl: string; rpcUrl: string }) => Promise<Record<string, string>> | Record<string, string>
 export type TestHouse = Awaited<ReturnType<typeof openTestHouse>>
 
 /**
  * Opens a market with one machine that is online and listed. Nothing happens by itself unless `clock` is true:
  * `tick` lets every timer run once, `until` ticks until a rental is where it should be, `advance` lets time pass.
+ * `settings` adds to the environment once database and chain are there.
  */
-export async function openTestHouse(options: { clock?: boolean; terms?: Partial<OfferTerms>; slotMs?: number; feeBps?: number } = {}) {
+export async function openTestHouse(
+  options: { clock?: boolean; terms?: Partial<OfferTerms>; slotMs?: number; feeBps?: number; settings?: Settings } = {},
+) {
   const [database, chain] = await Promise.all([freshDatabase(), startLocalnet({ slotMs: options.slotMs ?? 100 })])
   const seed = () => randomBytes(32).toString('base64url')
   const secrets = { ESCROW_SECRET_KEY: seed(), FEE_PAYER_SECRET_KEY: seed(), FLOW402_SECRET: seed() }
@@ -61,6 +65,7 @@ export async function openTestHouse(options: { clock?: boolean; terms?: Partial<
     FAUCET_URL: chain.faucetUrl,
     FEE_ADDRESS: fee.address,
     FEE_BPS: String(options.feeBps ?? 500),
+    ...(await options.settings?.({ databaseUrl: database.url, rpcUrl: chain.rpcUrl })),
   })
   const machines: Machine[] = []
   const house = await openHouse(env, 'test', linkTo(machines), now)

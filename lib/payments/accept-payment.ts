@@ -16,7 +16,7 @@ import { addPayment, findClaims, findPayment, type PaymentRecord } from './store
 
 /** How long a claim is in one worker's hand before the reconciler may take it, in ms. Short, because two hands do no harm: the token guards the broadcast. */
 export const claimMs = 8_000
-/** How long a request waits for an outcome that another request or the reconciler is working on, in ms. */
+/** How long a request waits for an outcome before it answers that none is known yet, in ms. */
 const waitForOutcomeMs = 20_000
 const pollMs = 40
 
@@ -26,7 +26,8 @@ export type Accepted = { quote: Quote; charge: Charge; state: PaymentState; sign
 
 /**
  * Takes the money for a new rental. Safe to repeat: the same header finds the same payment.
- * Problems: payment_invalid, quote_invalid, quote_mismatch, quote_expired, sold_out, offer_not_found, payment_already_used, payment_failed.
+ * Problems: payment_invalid, quote_invalid, quote_mismatch, quote_expired, sold_out, offer_not_found, payment_already_used, payment_failed,
+ * and chain_unavailable before anything was claimed.
  */
 export async function acceptRental(deps: AcceptDeps, request: RentalRequest, header: string): Promise<Accepted> {
   return accept(deps, 'rent', request, header, undefined)
@@ -57,6 +58,17 @@ async function accept(
   deps.rail.checkProof(proof, charge)
   if (quote.exp * 1000 < deps.now()) throw new Problem('quote_expired', { expiredAt: new Date(quote.exp * 1000).toISOString() })
 
+  const height = deps.rail.lastValidHeight()
+  height.catch(() => undefined)
+  // Judged before it is claimed: what could not settle holds no units and leaves no trace, and may be sent again.
+  const refusal = await deps.rail.refusalOf(charge, proof.payload)
+  if (refusal !== undefined) {
+    // A copy of this very request may have been faster; then the chain refuses this one for what that one did.
+    const first = await findPayment(deps.db, quote.paymentId)
+    if (first) return follow(deps, quote, charge, proof, first)
+    throw new Problem('payment_failed', { paymentId: quote.paymentId, reason: refusal })
+  }
+
   const token = randomUUID()
   let claimed: PaymentRecord
   try {
@@ -68,8 +80,21 @@ async function accept(
     return follow(deps, quote, charge, proof, first)
   }
   deps.crash('claimed')
-  const decided = await decidePayment(deps, claimed, token)
-  return outcome(quote, charge, decided)
+  return outcome(quote, charge, await withinPatience(deps, claimed, decidePayment(deps, claimed, token, { height })))
+}
+
+/** What is decided in time, otherwise the payment as it is then; the work goes on and the answer is 202 meanwhile. */
+async function withinPatience(deps: AcceptDeps, claimed: PaymentRecord, deciding: Promise<PaymentRecord>): Promise<PaymentRecord> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<'late'>((resolve) => {
+    timer = setTimeout(() => resolve('late'), waitForOutcomeMs)
+  })
+  const first = await Promise.race([deciding, late]).finally(() => clearTimeout(timer))
+  if (first !== 'late') return first
+  deciding.catch((error: Error) =>
+    console.error(JSON.stringify({ level: 'warn', event: 'payment_undecided', payment: claimed.id, message: error.message })),
+  )
+  return (await findPayment(deps.db, claimed.id)) ?? claimed
 }
 
 /** One transaction: the units, the rental with its frozen terms, and the payment. Nothing has been broadcast yet. */

@@ -20,8 +20,14 @@ const historyMarginMs = 60_000
 /**
  * Brings a claimed payment as far as it can be known, and returns it as it then is.
  * The chain is asked first when it may have been broadcast before; "absent" counts only past the last valid height.
+ * `height`: the last valid height, when it was asked for already.
  */
-export async function decidePayment(deps: Deps, payment: PaymentRecord, workToken: string, isRetry = false): Promise<PaymentRecord> {
+export async function decidePayment(
+  deps: Deps,
+  payment: PaymentRecord,
+  workToken: string,
+  options: { isRetry?: boolean; height?: Promise<bigint> } = {},
+): Promise<PaymentRecord> {
   const charge: Charge = {
     paymentId: payment.id,
     amountAtoms: payment.amountAtoms,
@@ -29,23 +35,30 @@ export async function decidePayment(deps: Deps, payment: PaymentRecord, workToke
     asset: payment.asset,
     network: payment.network,
   }
+  const putBack = (lastError: string, lastValidBlockHeight?: bigint) =>
+    putBackPayment(deps.db, payment.id, workToken, { atMs: deps.now() + retryMs, lastError, lastValidBlockHeight })
+  // Asked for early: by the time of the broadcast the answer is there. A failure shows when it is awaited.
+  const height = options.height ?? deps.rail.lastValidHeight()
+  height.catch(() => undefined)
   try {
-    if (isRetry && (await settleFromChain(deps, payment, charge, workToken)) !== 'may_settle') return await reread(deps, payment)
+    if (options.isRetry && (await settleFromChain(deps, payment, charge)) === 'decided') return await reread(deps, payment)
     let broadcast: string | null = payment.signature
-    // Asked for early: by the time of the broadcast the answer is there. A failure shows when it is awaited.
-    const height = deps.rail.lastValidHeight()
-    height.catch(() => undefined)
     const outcome = await deps.rail.settle(charge, payment.payload, async (signature) => {
       deps.crash('signed')
-      broadcast = signature
+      broadcast = signature ?? broadcast
       const lastValidBlockHeight = await height
       if (!(await setPaymentSubmitted(deps.db, payment.id, workToken, { signature, lastValidBlockHeight })))
         throw new Error('the claim is in other hands')
       deps.crash('broadcast')
     })
+    if (outcome.kind === 'unsent') {
+      // The height bounds the wait: past it the signed transaction is worthless and the claim ends.
+      await putBack(outcome.reason, await height.catch(() => undefined))
+      return await reread(deps, payment)
+    }
     if (outcome.kind === 'refused') {
       await reject(deps, payment, 'rejected', outcome.reason, ['claimed'])
-      await putBackPayment(deps.db, payment.id, workToken, deps.now() + retryMs, outcome.reason)
+      await putBack(outcome.reason)
       return await reread(deps, payment)
     }
     deps.crash('landed')
@@ -58,35 +71,18 @@ export async function decidePayment(deps: Deps, payment: PaymentRecord, workToke
       return { ...payment, status: 'settled', signature: fact.signature, payer: fact.payer }
     if (fact.kind === 'landed') return await reread(deps, payment)
     if (fact.kind === 'failed') await reject(deps, payment, 'rejected', 'the transaction failed on chain', ['claimed', 'submitted'])
-    else {
-      // A remote facilitator may have broadcast without telling: from here on only a height can say that nothing will land.
-      const known = await reread(deps, payment)
-      if (known.lastValidBlockHeight === null)
-        await setPaymentSubmitted(deps.db, payment.id, workToken, {
-          signature: known.signature,
-          lastValidBlockHeight: await deps.rail.lastValidHeight(),
-        })
-      await putBackPayment(
-        deps.db,
-        payment.id,
-        workToken,
-        deps.now() + retryMs,
-        outcome.kind === 'unknown' ? outcome.reason : 'not on chain yet',
-      )
-    }
+    else await putBack(outcome.kind === 'unknown' ? outcome.reason : 'not on chain yet')
   } catch (error) {
-    await putBackPayment(deps.db, payment.id, workToken, deps.now() + retryMs, (error as Error).message)
+    await putBack((error as Error).message)
   }
   return reread(deps, payment)
 }
 
-/** Looks for what an earlier try left behind. may_settle: it was never broadcast, so sending it now is the first time. */
-async function settleFromChain(
-  deps: Deps,
-  payment: PaymentRecord,
-  charge: Charge,
-  workToken: string,
-): Promise<'may_settle' | 'decided' | 'waiting'> {
+/**
+ * Looks for what an earlier try left behind. may_settle: undecided, and the same signed transaction may be sent (again),
+ * because however often it is sent it can land only once.
+ */
+async function settleFromChain(deps: Deps, payment: PaymentRecord, charge: Charge): Promise<'may_settle' | 'decided'> {
   const fact = await deps.rail.findCharge(charge, payment.signature, payment.createdAtMs - historyMarginMs)
   if (fact.kind === 'landed') {
     await complete(deps, payment, fact)
@@ -96,15 +92,11 @@ async function settleFromChain(
     await reject(deps, payment, 'rejected', 'the transaction failed on chain', ['claimed', 'submitted'])
     return 'decided'
   }
-  if (payment.status === 'claimed') return 'may_settle'
   if (payment.lastValidBlockHeight !== null && fact.finalizedHeight > payment.lastValidBlockHeight) {
-    await reject(deps, payment, 'expired', 'the transaction never landed and can no longer land', ['submitted'])
+    await reject(deps, payment, 'expired', 'the transaction never landed and can no longer land', ['claimed', 'submitted'])
     return 'decided'
   }
-  // Broadcast before, not seen yet: the same signed transaction may be sent again, it can only land once.
-  if (payment.signature !== null) return 'may_settle'
-  await putBackPayment(deps.db, payment.id, workToken, deps.now() + retryMs, 'not on chain yet')
-  return 'waiting'
+  return 'may_settle'
 }
 
 /** Books a payment that the chain confirmed, once, and gives the rental what was bought; false when it was decided before. */

@@ -10,16 +10,18 @@ export type PaymentProof = {
   quoteToken: string
   /** SHA-256 of what was signed, hex: the same for every wrapping of one payment. */
   messageHash: string
-  memos: string[]
   payer: string
+  /** The terms that the client says it accepted; they must be the ones it was asked for. */
+  accepted: { network: string; amount: string; asset: string; payTo: string }
   /** The proof as the rail wants it back in `settle`; JSON, stored with the claim. */
   payload: unknown
 }
 
-/** refused: provably never broadcast. unknown: it may land; only the chain can tell. */
+/** refused: judged invalid, never broadcast. unsent: never broadcast and not judged, try again. unknown: it may land; only the chain can tell. */
 export type SettleOutcome =
   | { kind: 'landed'; signature: string }
   | { kind: 'refused'; reason: string }
+  | { kind: 'unsent'; reason: string }
   | { kind: 'unknown'; reason: string }
 
 /** What the chain says of a charge. absent: not there at this finalized block height. failed: landed with an error, moved nothing. */
@@ -48,8 +50,16 @@ export type PaymentRail = {
   readProof(header: string): PaymentProof
   /** Checks what can be checked without the chain: amount, asset, payee, memo, signatures. Throws Problem payment_invalid. */
   checkProof(proof: PaymentProof, charge: Charge): void
-  /** Moves the money. `beforeBroadcast` gets the signature and must have stored it before it resolves; if it throws nothing is sent. */
-  settle(charge: Charge, payload: unknown, beforeBroadcast: (signature: string) => Promise<void>): Promise<SettleOutcome>
+  /**
+   * Asks, moving nothing, whether this payment could settle now: signatures, funds, blockhash. The reason when it could not.
+   * Throws Problem chain_unavailable when nobody can tell; then nothing is known against the payment.
+   */
+  refusalOf(charge: Charge, payload: unknown): Promise<string | undefined>
+  /**
+   * Moves the money. `beforeBroadcast` gets the signature, or null where it is known only afterwards, and must have stored that the
+   * payment may land from now on before it resolves; if it throws nothing is sent.
+   */
+  settle(charge: Charge, payload: unknown, beforeBroadcast: (signature: string | null) => Promise<void>): Promise<SettleOutcome>
   /** Asks the chain, by signature when known, otherwise by memo over the escrow's history since `sinceMs`. */
   findCharge(charge: Charge, signature: string | null, sinceMs: number): Promise<ChargeFact>
   /** The block height after which what is signed now can no longer land. */

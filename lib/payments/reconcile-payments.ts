@@ -14,6 +14,6 @@ const batch = 20
 export async function reconcilePayments(deps: { db: Db; now: Now; rail: PaymentRail; crash: CrashPoint }): Promise<number> {
   const token = randomUUID()
   const payments = await takeUndecidedPayments(deps.db, { token, nowMs: deps.now(), leaseMs: claimMs, limit: batch })
-  const decided = await Promise.all(payments.map((payment) => decidePayment(deps, payment, token, true)))
+  const decided = await Promise.all(payments.map((payment) => decidePayment(deps, payment, token, { isRetry: true })))
   return decided.filter((payment) => payment.status !== 'claimed' && payment.status !== 'submitted').length
 }

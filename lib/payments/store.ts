@@ -152,7 +152,7 @@ export async function setPaymentSubmitted(
     .updateTable('payment')
     .set((eb) => ({
       status: 'submitted',
-      signature: submitted.signature,
+      signature: eb.fn.coalesce(eb.val(submitted.signature), 'signature'),
       // The first height stands: the message and its blockhash are the same in every try.
       last_valid_block_height: eb.fn.coalesce('last_valid_block_height', eb.val(submitted.lastValidBlockHeight)),
     }))
@@ -188,11 +188,21 @@ export async function takeUndecidedPayments(
   return rows.map(paymentFromRow)
 }
 
-/** Lets the next worker take a payment again at `atMs`. */
-export async function putBackPayment(db: Db, id: string, token: string, atMs: number, lastError: string): Promise<void> {
+/** Lets the next worker take a payment again at `atMs`; `lastValidBlockHeight` is kept when none was known. */
+export async function putBackPayment(
+  db: Db,
+  id: string,
+  token: string,
+  { atMs, lastError, lastValidBlockHeight }: { atMs: number; lastError: string; lastValidBlockHeight?: bigint | undefined },
+): Promise<void> {
   await db
     .updateTable('payment')
-    .set({ work_token: null, work_until: new Date(atMs), last_error: lastError })
+    .set((eb) => ({
+      work_token: null,
+      work_until: new Date(atMs),
+      last_error: lastError,
+      last_valid_block_height: eb.fn.coalesce('last_valid_block_height', eb.val(lastValidBlockHeight ?? null)),
+    }))
     .where('id', '=', id)
     .where('work_token', '=', token)
     .execute()

@@ -49,7 +49,7 @@ export function openChain(config: { rpcUrl: string; asset: string; escrow: KeyPa
   const rpc: Rpc<SolanaRpcApi> = createSolanaRpc(config.rpcUrl)
   const mint = address(config.asset)
   const escrowAccount = tokenAccount(config.escrow.address)
-  const timeout = () => ({ abortSignal: AbortSignal.timeout(15_000) })
+  const timeout = (ms = 15_000) => ({ abortSignal: AbortSignal.timeout(ms) })
 
   async function tokenAccount(owner: Address): Promise<Address> {
     const [account] = await findAssociatedTokenPda({ owner, mint, tokenProgram: TOKEN_PROGRAM_ADDRESS })
@@ -62,15 +62,18 @@ export function openChain(config: { rpcUrl: string; asset: string; escrow: KeyPa
       .getTransaction(signature, { encoding: 'base64', commitment: 'confirmed', maxSupportedTransactionVersion: 0 })
       .send(timeout())
     if (!found) return undefined
-    if (!found.meta || found.meta.err) return { kind: 'failed', signature }
+    if (!found.meta) throw new Error(`the RPC knows ${signature} without its outcome`)
     const facts = readTransaction(found.transaction[0])
+    // A signature that a facilitator told and that is not of this payment says nothing about it.
+    if (facts.memos.length !== 1 || facts.memos[0] !== charge.paymentId) return undefined
+    if (found.meta.err) return { kind: 'failed', signature }
     const escrow = await escrowAccount
     const transfer = facts.transfers.find((t) => t.destination === escrow && t.mint === mint && t.amountAtoms === charge.amountAtoms)
-    if (!transfer || facts.memos.length !== 1 || facts.memos[0] !== charge.paymentId) return { kind: 'failed', signature }
+    if (!transfer) return undefined
     const balance = (list: typeof found.meta.postTokenBalances) =>
       list?.find((entry) => entry.mint === charge.asset && entry.owner === charge.payTo)?.uiTokenAmount.amount ?? '0'
     const received = BigInt(balance(found.meta.postTokenBalances)) - BigInt(balance(found.meta.preTokenBalances))
-    if (received < charge.amountAtoms) return { kind: 'failed', signature }
+    if (received < charge.amountAtoms) return undefined
     return { kind: 'landed', signature, payer: transfer.authority, amountAtoms: charge.amountAtoms }
   }
 
@@ -112,6 +115,28 @@ export function openChain(config: { rpcUrl: string; asset: string; escrow: KeyPa
       const fact = (signature && (await readCharge(charge, signature as Signature))) || (await findByMemo(charge, sinceMs))
       return fact || { kind: 'absent', finalizedHeight: height }
     },
+
+    /** Runs a transaction without sending it, unsigned places allowed; says why it would fail. Throws when the RPC cannot be asked. */
+    async simulate(wire: string): Promise<string | undefined> {
+      const { value } = await rpc
+        .simulateTransaction(wire as Base64EncodedWireTransaction, { encoding: 'base64', commitment: 'confirmed', sigVerify: false })
+        .send(timeout(8_000))
+      return value.err ? inWords(value.err) : undefined
+    },
+
+    /** Sends once, without preflight: it was simulated before. */
+    async send(wire: string): Promise<string> {
+      return rpc
+        .sendTransaction(wire as Base64EncodedWireTransaction, {
+          encoding: 'base64',
+          skipPreflight: true,
+          preflightCommitment: 'confirmed',
+        })
+        .send(timeout())
+    },
+
+    /** The escrow's own token account. */
+    escrowAccount: () => escrowAccount,
 
     async lastValidHeight(): Promise<bigint> {
       const { value } = await rpc.getLatestBlockhash({ commitment: 'confirmed' }).send(timeout())
@@ -192,7 +217,7 @@ export function openChain(config: { rpcUrl: string; asset: string; escrow: KeyPa
         const height = isLast ? await finalizedHeight() : undefined
         const { value } = await rpc.getSignatureStatuses([signature as Signature], { searchTransactionHistory: true }).send(timeout())
         const status = value[0]
-        if (status?.err) return { kind: 'failed', reason: JSON.stringify(status.err, (_, v) => (typeof v === 'bigint' ? v.toString() : v)) }
+        if (status?.err) return { kind: 'failed', reason: inWords(status.err) }
         if (status?.confirmationStatus === 'confirmed' || status?.confirmationStatus === 'finalized') return { kind: 'landed' }
         if (height !== undefined) return { kind: 'absent', finalizedHeight: height }
         await new Promise((resolve) => setTimeout(resolve, waitMs))
@@ -203,4 +228,9 @@ export function openChain(config: { rpcUrl: string; asset: string; escrow: KeyPa
       await rpc.getLatestBlockhash().send({ abortSignal: AbortSignal.timeout(3_000) })
     },
   }
+}
+
+/** A chain's error as one line. */
+function inWords(error: unknown): string {
+  return JSON.stringify(error, (_, value) => (typeof value === 'bigint' ? value.toString() : value))
 }

@@ -28,6 +28,8 @@ export type TransactionFacts = {
   messageBytes: Uint8Array
   memos: string[]
   transfers: TokenTransfer[]
+  /** The program of every instruction, in order. */
+  programs: Address[]
 }
 
 /** Decodes a base64 wire transaction. Throws on anything that is not one, and on address lookup tables. */
@@ -40,7 +42,9 @@ export function readTransaction(wireBase64: string): TransactionFacts {
   const message = decompileTransactionMessage(compiled)
   const memos: string[] = []
   const transfers: TokenTransfer[] = []
+  const programs: Address[] = []
   for (const instruction of message.instructions) {
+    programs.push(instruction.programAddress)
     const data = instruction.data ? new Uint8Array(instruction.data) : new Uint8Array()
     if (instruction.programAddress === memoProgram) memos.push(getUtf8Decoder().decode(data))
     if (instruction.programAddress === TOKEN_PROGRAM_ADDRESS && data[0] === 12 && instruction.accounts) {
@@ -62,5 +66,6 @@ export function readTransaction(wireBase64: string): TransactionFacts {
     messageBytes,
     memos,
     transfers,
+    programs,
   }
 }

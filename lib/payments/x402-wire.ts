@@ -10,6 +10,9 @@ import { readTransaction } from './x402-transaction.ts'
 /** Seconds that the client has to pay. */
 const maxTimeoutSeconds = 90
 
+/** What is kept of a proof: the signed transaction, base64. */
+export type StoredPayload = { transaction: string }
+
 /** What x402's `exact` scheme must see paid: settle first (`upfront`), the memo is the payment id. */
 export function requirementsFor(charge: Charge, feePayer: string, quoteToken?: string): PaymentRequirements {
   return {
@@ -64,7 +67,9 @@ export function decodeProof(header: string): PaymentProof {
     const facts = readTransaction(transaction)
     const payer = facts.transfers[0]?.authority
     if (!payer) throw new Error('it holds no token transfer')
-    return { quoteToken, messageHash: facts.messageHash, memos: facts.memos, payer, payload }
+    const { network, amount, asset, payTo } = accepted
+    // Only what settles is kept: the rest of the header is the client's to write and nobody's to store.
+    return { quoteToken, messageHash: facts.messageHash, payer, accepted: { network, amount, asset, payTo }, payload: { transaction } }
   } catch (error) {
     throw new Problem('payment_invalid', { detail: `payload.transaction cannot be read: ${(error as Error).message}` })
   }
