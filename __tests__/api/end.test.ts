@@ -90,3 +90,16 @@ test('stopped before any machine was told of it, a rental costs nothing and its 
   expect((await market.ask('GET', `/api/offers/${machine.offerId}`)).body).toMatchObject({ unitsAvailable: 1 })
   expect(await market.until(rental.id, 'settled')).toMatchObject({ chargedAtoms: '0', refundAtoms: '10000' })
 })
+
+test('a rental can be extended by its own terms even when its offer is no longer listed', async () => {
+  const machine = await market.addMachine({ maxMinutes: 20 }, 'unlisted')
+  const { rental } = await market.rent({ offerId: machine.offerId })
+  await market.until(rental.id, 'running')
+  await market.sql(`update offer set published = false, max_minutes = 1000 where id = '${machine.offerId}'`)
+  const path = `/api/rentals/${rental.id}/extend`
+  const tooLong = await market.ask('POST', path, { minutes: 11 }, market.bearer(rental.id))
+  expect(tooLong).toMatchObject({ status: 422, body: { code: 'duration_out_of_range', maxMinutes: 10 } })
+  expect((await market.ask('POST', path, { minutes: 10 }, market.bearer(rental.id))).status).toBe(402)
+  await market.stop(rental.id)
+  await market.until(rental.id, 'settled')
+})

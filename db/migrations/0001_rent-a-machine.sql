@@ -66,6 +66,7 @@ create table rental (
   -- the frozen terms
   units integer not null check (units > 0),
   minutes integer not null check (minutes > 0),
+  max_minutes integer not null,
   kind offer_kind not null,
   ram_mb integer not null,
   cpu_millis integer not null,

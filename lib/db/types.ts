@@ -157,6 +157,7 @@ export interface Rental {
   image: string | null;
   kind: OfferKind;
   lease_removed_at: Timestamp | null;
+  max_minutes: number;
   metered_seconds: Generated<number>;
   minutes: number;
   node_id: string;

@@ -134,6 +134,7 @@ async function claim(
         nodeId: found.offer.nodeId,
         kind: found.offer.kind,
         perUnit: found.offer.perUnit,
+        maxMinutes: found.offer.maxMinutes,
         payoutAddress: found.payoutAddress,
         terms: { units, minutes, currency, feeBps, priceAtomsPerHour: BigInt(quote.priceAtomsPerHour) },
         payer: proof.payer,

@@ -44,8 +44,7 @@ export async function quoteRental(deps: Deps, request: RentalRequest): Promise<S
 export async function quoteExtension(deps: Deps, rentalId: string, request: ExtendRequest): Promise<SignedQuote> {
   const rental = await findRental(deps.db, rentalId)
   if (!rental) throw new Problem('rental_not_found')
-  const offer = await getOffer(deps, rental.offerId)
-  requireExtendable(rental, request, offer.maxMinutes)
+  requireExtendable(rental, request)
   const amount = prepaidAtoms(rental.units, rental.priceAtomsPerHour, request.minutes * 60)
   return sign(deps, {
     kind: 'extend',
@@ -74,8 +73,8 @@ function requireRentable(offer: Offer, request: RentalRequest): void {
   if (request.units > offer.unitsAvailable) throw new Problem('sold_out', { unitsAvailable: offer.unitsAvailable })
 }
 
-function requireExtendable(rental: RentalRecord, request: ExtendRequest, maxMinutes: number): void {
+function requireExtendable(rental: RentalRecord, request: ExtendRequest): void {
   if (!canRental(rental.status, 'extend')) throw new Problem('rental_cannot', { id: rental.id, state: rental.status, action: 'extend' })
-  if (rental.minutes + request.minutes > maxMinutes)
-    throw new Problem('duration_out_of_range', { minMinutes: 1, maxMinutes: Math.max(0, maxMinutes - rental.minutes) })
+  const leftMinutes = Math.max(0, rental.maxMinutes - rental.minutes)
+  if (request.minutes > leftMinutes) throw new Problem('duration_out_of_range', { minMinutes: 1, maxMinutes: leftMinutes })
 }

@@ -18,6 +18,8 @@ export type RentalRecord = {
   kind: 'ram' | 'gpu'
   units: number
   minutes: number
+  /** How many minutes it may have in all, extensions included. */
+  maxMinutes: number
   perUnit: PerUnit
   priceAtomsPerHour: bigint
   currency: string
@@ -73,6 +75,7 @@ function rentalFromRow(row: RentalRow): RentalRecord {
     kind: row.kind,
     units: row.units,
     minutes: row.minutes,
+    maxMinutes: row.max_minutes,
     perUnit: perUnitFromRow(row),
     priceAtomsPerHour: row.price_atoms_per_hour,
     currency: row.currency,
@@ -168,6 +171,7 @@ export type NewRental = {
   nodeId: string
   kind: 'ram' | 'gpu'
   perUnit: PerUnit
+  maxMinutes: number
   payoutAddress: string
   terms: { units: number; minutes: number; priceAtomsPerHour: bigint; currency: string; feeBps: number }
   payer: string
@@ -185,6 +189,7 @@ export async function addRental(tx: Tx, rental: NewRental): Promise<void> {
       status: 'requested',
       units: rental.terms.units,
       minutes: rental.terms.minutes,
+      max_minutes: rental.maxMinutes,
       kind: rental.kind,
       ram_mb: rental.perUnit.ramMb,
       cpu_millis: rental.perUnit.cpuMillis,
