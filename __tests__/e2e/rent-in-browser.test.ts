@@ -70,9 +70,10 @@ test.each([1280, 375])('%i pixels wide: an offer becomes a machine with a termin
 })
 
 test('a reload keeps the rental, and the terminal shows what was there before', async () => {
-  const watched = await chromium.visit(1280)
+  const watched = await chromium.visit(800)
   const { page } = watched
   await rent(page)
+  expect(await watched.layoutShift(/^\/rentals\//)).toBeLessThanOrEqual(0.1)
   await type(page, 'kept=still; echo first-$((40+2))', 'first-42')
   await page.reload()
   await untilState(page, 'running')

@@ -110,6 +110,7 @@ export function AdvancedFields({ text, onChange }: { text: AdvancedText; onChang
         />
         <Field
           label="SSH public key"
+          hint="Written to /workspace/.ssh/authorized_keys"
           placeholder="ssh-ed25519 AAAA…"
           rows={2}
           value={text.sshPublicKey}

@@ -6,7 +6,7 @@ export function Availability({ offer }: { offer: Pick<Offer, 'online' | 'unitsAv
   const share = offer.unitsTotal === 0 ? 0 : (offer.unitsAvailable / offer.unitsTotal) * 100
   const isFree = offer.online && offer.unitsAvailable > 0
   return (
-    <span className="flex flex-col gap-1">
+    <span className="flex flex-col">
       <span className="flex items-center gap-1.5 whitespace-nowrap text-sm">
         <span className={`size-1.5 rounded-full ${isFree ? 'bg-ok' : 'bg-ink-3'}`} aria-hidden="true" />
         {offer.online ? (
@@ -18,11 +18,13 @@ export function Availability({ offer }: { offer: Pick<Offer, 'online' | 'unitsAv
           <span className="text-ink-2">Offline</span>
         )}
       </span>
-      <span className="block h-1 w-24 overflow-hidden rounded-full bg-raised" aria-hidden="true">
-        <span
-          className={`block h-full rounded-full ${isFree ? 'bg-ok' : 'bg-transparent'}`}
-          style={{ width: `${offer.online ? share : 0}%` }}
-        />
+      <span className="flex h-[1.125rem] items-center" aria-hidden="true">
+        <span className="block h-1 w-24 overflow-hidden rounded-full bg-raised">
+          <span
+            className={`block h-full rounded-full ${isFree ? 'bg-ok' : 'bg-transparent'}`}
+            style={{ width: `${offer.online ? share : 0}%` }}
+          />
+        </span>
       </span>
     </span>
   )

@@ -57,7 +57,7 @@ export function OfferPage({ initial }: { initial: Offer }) {
               {offer.region} · {isolationWords[offer.isolation].name} · {networkWords[offer.network].name}
             </p>
           </div>
-          <div className="flex items-start gap-6" aria-live="polite">
+          <div className="flex items-start gap-6 text-sm" aria-live="polite">
             <Availability offer={offer} />
             <HourlyPrice atomsPerHour={plan.priceAtomsPerHour} per={unitName(offer)} isStacked />
           </div>

@@ -60,6 +60,7 @@ export function TerminalView({ rentalId, accessToken, limits }: { rentalId: stri
       const unwatch = watchTheme(() => {
         terminal.options.theme = terminalTheme(isDarkNow())
       })
+      terminal.textarea?.setAttribute('aria-label', 'Terminal input; Shift+Tab leaves the terminal')
       terminal.attachCustomKeyEventHandler((event) => !isWayOut(event))
       // Whoever is doing something else on the page keeps the focus.
       if (document.activeElement === document.body || document.activeElement?.id === 'tab-terminal') terminal.focus()
@@ -82,7 +83,7 @@ export function TerminalView({ rentalId, accessToken, limits }: { rentalId: stri
     setShell((count) => count + 1)
   }
   return (
-    <div className="flex h-full flex-col" data-testid="terminal">
+    <div className="group flex h-full flex-col" data-testid="terminal">
       {/* The fit addon measures this box as it is, so the padding belongs to the one around it. */}
       <div className="min-h-0 flex-1 py-2 pl-4">
         <div ref={box} className="h-full overflow-hidden" />
@@ -98,6 +99,7 @@ export function TerminalView({ rentalId, accessToken, limits }: { rentalId: stri
           </Button>
         ) : (
           <span className="num truncate" title={`Limited to ${limits}. Shift+Tab leaves the terminal`}>
+            <span className="hidden lg:group-focus-within:inline">Shift+Tab leaves the terminal. </span>
             <span className="max-sm:hidden">Limited to </span>
             {limits}
           </span>
