@@ -15,6 +15,8 @@ import { findRental, type RentalRecord } from './store.ts'
 /** How long a quote may be paid, in seconds. */
 export const quoteSeconds = 90
 
+const mostDigits = 18
+
 /** Where the money goes, as the payment rail names it. */
 export type Payee = { payTo: string; asset: string; network: string }
 
@@ -61,6 +63,9 @@ export async function quoteExtension(deps: Deps, rentalId: string, request: Exte
 }
 
 async function sign(deps: Deps, terms: Omit<Quote, 'currency' | 'payTo' | 'asset' | 'network' | 'exp'>): Promise<SignedQuote> {
+  // PostgreSQL's bigint and the wire's 18 digits are far above any sum that exists; a price beyond them is a joke or an attack.
+  if (terms.amountAtoms.length > mostDigits)
+    throw new Problem('invalid_request', { detail: 'this would cost more than can be paid at once' })
   const exp = Math.floor(deps.now() / 1000) + quoteSeconds
   const quote: Quote = { ...terms, currency: 'USDC', ...deps.payee, exp }
   return { quote, token: await signQuote(deps.keys, quote) }

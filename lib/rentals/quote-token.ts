@@ -4,6 +4,7 @@ import { Quote } from '@flow402/protocol/payment'
 import { Problem } from '@flow402/protocol/problem'
 import { canonicalJson } from '@flow402/protocol/receipt'
 import { CompactSign, compactVerify, errors } from 'jose'
+import { z } from 'zod'
 import type { MarketKeys } from '../auth/market-keys.ts'
 
 const tokenType = 'flow402-quote+jws'
@@ -22,7 +23,7 @@ export async function readQuote(keys: Pick<MarketKeys, 'verifying'>, token: stri
     if (protectedHeader.typ !== tokenType) throw new Problem('quote_invalid')
     return Quote.parse(JSON.parse(new TextDecoder().decode(payload)))
   } catch (error) {
-    if (error instanceof errors.JOSEError || error instanceof Problem) throw new Problem('quote_invalid')
+    if (error instanceof errors.JOSEError || error instanceof z.ZodError || error instanceof Problem) throw new Problem('quote_invalid')
     throw error
   }
 }
