@@ -4,6 +4,7 @@ import type { EndReason } from '@flow402/protocol/rental'
 import type { Now } from '../clock.ts'
 import { type Db, inTransaction, type Tx } from '../db/client.ts'
 import { releaseUnits } from '../offers/store.ts'
+import { oneByOne } from '../one-by-one.ts'
 import { endRental } from '../provisioning/end-rental.ts'
 import { changeRental, dropUnits, findTimedRentals, lockRental, type RentalRecord } from '../rentals/store.ts'
 import { findUsageHead } from './store.ts'
@@ -17,12 +18,13 @@ export const backWithinMs = 300_000
 const reportGraceMs = 5_000
 /** How long a node that is there may take to hand in the last usage of a rental, in ms. */
 const lastUsageWithinMs = 60_000
+const goneAfterMs = lostAfterMs + backWithinMs
 const batch = 200
 
 /** What time asks of a rental now. Pure; `marketUpSinceMs` keeps an outage of ours from losing nodes. */
 export function dueEnd(rental: RentalRecord, nowMs: number, marketUpSinceMs: number): EndReason | 'close_usage' | 'free_units' | undefined {
   const unseenMs = nowMs - Math.max(rental.node.lastSeenAtMs ?? 0, marketUpSinceMs)
-  const isGone = unseenMs > lostAfterMs + backWithinMs
+  const isGone = unseenMs > goneAfterMs
   if (rental.status === 'paid' || rental.status === 'starting')
     return nowMs - (rental.paidAtMs ?? rental.createdAtMs) > startWithinMs ? 'start_timeout' : undefined
   if (rental.status === 'running') {
@@ -40,17 +42,19 @@ export function dueEnd(rental: RentalRecord, nowMs: number, marketUpSinceMs: num
 
 /** Applies what is due; returns how many rentals changed. */
 export async function endDueRentals(deps: { db: Db; now: Now }, marketUpSinceMs: number): Promise<number> {
-  let changed = 0
-  for (const found of await findTimedRentals(deps.db, deps.now(), batch)) {
-    if (!dueEnd(found, deps.now(), marketUpSinceMs)) continue
-    const did = await inTransaction(deps.db, async (tx) => {
-      const rental = await lockRental(tx, found.id)
-      const due = rental && dueEnd(rental, deps.now(), marketUpSinceMs)
-      return rental && due ? apply(tx, rental, due, deps.now()) : false
-    })
-    if (did) changed++
-  }
-  return changed
+  const found = await findTimedRentals(deps.db, { nowMs: deps.now(), startWithinMs, lastUsageWithinMs, goneAfterMs, backWithinMs }, batch)
+  const due = found.filter((rental) => dueEnd(rental, deps.now(), marketUpSinceMs))
+  return oneByOne(
+    'end_not_applied',
+    due,
+    ({ id }) => id,
+    ({ id }) =>
+      inTransaction(deps.db, async (tx) => {
+        const rental = await lockRental(tx, id)
+        const due = rental && dueEnd(rental, deps.now(), marketUpSinceMs)
+        return rental && due ? apply(tx, rental, due, deps.now()) : false
+      }),
+  )
 }
 
 async function apply(tx: Tx, rental: RentalRecord, due: NonNullable<ReturnType<typeof dueEnd>>, nowMs: number): Promise<boolean> {

@@ -7,6 +7,9 @@ import { type Db, inTransaction } from '../db/client.ts'
 import { changeRental, lockRental, type RentalRecord } from '../rentals/store.ts'
 import { addUsage, findUsageHead, type UsageHead } from './store.ts'
 
+/** Ten years; also what PostgreSQL's integer holds. */
+const mostSeconds = 315_360_000
+
 /** added: new and counted. known: a repeat, nothing changed. late: the usage was closed without it. refused: not genuine, and why. */
 export type UsageVerdict = { kind: 'added'; final: boolean } | { kind: 'known' } | { kind: 'late' } | { kind: 'refused'; reason: string }
 
@@ -46,6 +49,7 @@ function whyRefused({ record, hash, signature }: SignedUsage, head: UsageHead | 
   if (record.prevHash !== (head?.hash ?? firstPrevHash)) return 'the chain is broken'
   if (record.fromSecond !== (head?.toSecond ?? 0)) return 'the seconds do not continue'
   if (record.toSecond < record.fromSecond) return 'time runs backwards'
+  if (record.toSecond > mostSeconds) return 'nothing runs that long'
   const digest = createHash('sha256').update(usageBytes(record)).digest()
   if (digest.toString('hex') !== hash) return 'the hash is not the record’s'
   const isSigned = verify(null, digest, publicKeyFromBase64url(rental.node.publicKey), Buffer.from(signature, 'base64url'))

@@ -133,12 +133,14 @@ export async function setTransferOwedAgain(db: Db, id: string, token: string, re
   return moved.numUpdatedRows === 1n
 }
 
-export async function setTransferConfirmed(tx: Tx, id: string, nowMs: number): Promise<boolean> {
+/** The transfer landed with this signature; false when it was confirmed before, or is being made anew with another one. */
+export async function setTransferConfirmed(tx: Tx, id: string, signature: string, nowMs: number): Promise<boolean> {
   const moved = await tx
     .updateTable('transfer')
     .set({ status: 'confirmed', confirmed_at: new Date(nowMs), work_token: null, last_error: null })
     .where('id', '=', id)
     .where('status', '=', 'signed')
+    .where('signature', '=', signature)
     .executeTakeFirst()
   return moved.numUpdatedRows === 1n
 }

@@ -1,6 +1,7 @@
 // Assigning: a paid rental is given to its node under a new epoch, and the order goes out.
 import { randomUUID } from 'node:crypto'
 import type { CrashPoint } from '../crash.ts'
+import { oneByOne } from '../one-by-one.ts'
 import { moveRental } from '../rentals/move-rental.ts'
 import { findRental, takeRentals } from '../rentals/store.ts'
 import { type OrderDeps, sendOrder } from './send-orders.ts'
@@ -12,16 +13,17 @@ const batch = 50
 export async function assignRentals(deps: OrderDeps & { crash: CrashPoint }): Promise<number> {
   const nowMs = deps.now()
   const ids = await takeRentals(deps.db, 'paid', { token: randomUUID(), nowMs, leaseMs, limit: batch })
-  await Promise.all(
-    ids.map(async (id) => {
-      const rental = await findRental(deps.db, id)
-      if (rental?.status !== 'paid') return
-      deps.crash('paid')
-      const epoch = rental.epoch + 1
-      await moveRental(deps.db, rental, 'assign', { epoch, revision: 1, sent_revision: 0, assigned_at: new Date(nowMs) })
-      deps.crash('assigned')
-      await sendOrder(deps, { ...rental, status: 'starting', epoch, revision: 1 })
-    }),
-  )
-  return ids.length
+  const moved = await Promise.all(ids.map((id) => oneByOne('not_assigned', [id], String, () => assignOne(deps, id, nowMs))))
+  return moved.reduce((total, count) => total + count, 0)
+}
+
+async function assignOne(deps: OrderDeps & { crash: CrashPoint }, id: string, nowMs: number): Promise<boolean> {
+  const rental = await findRental(deps.db, id)
+  if (rental?.status !== 'paid') return false
+  deps.crash('paid')
+  const epoch = rental.epoch + 1
+  await moveRental(deps.db, rental, 'assign', { epoch, revision: 1, sent_revision: 0, assigned_at: new Date(nowMs) })
+  deps.crash('assigned')
+  await sendOrder(deps, { ...rental, status: 'starting', epoch, revision: 1 })
+  return true
 }

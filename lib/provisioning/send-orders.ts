@@ -1,5 +1,5 @@
 // Sending orders: what the market wants of a lease reaches the node, now or as soon as it is back.
-import { type LeaseOrder, LeaseStatus } from '@flow402/protocol/lease'
+import { type LeaseOrder, LeaseStatus, lostAfterMs } from '@flow402/protocol/lease'
 import type { MarketKeys } from '../auth/market-keys.ts'
 import type { Now } from '../clock.ts'
 import type { Db } from '../db/client.ts'
@@ -51,7 +51,7 @@ export async function sendOrder(deps: OrderDeps, rental: RentalRecord): Promise<
 
 /** Sends every order that its node has not acknowledged. Returns how many were delivered. */
 export async function sendUnsentOrders(deps: OrderDeps): Promise<number> {
-  const rentals = await findUnsentOrders(deps.db, batch)
+  const rentals = await findUnsentOrders(deps.db, deps.now() - lostAfterMs, batch)
   const sent = await Promise.all(rentals.map((rental) => sendOrder(deps, rental)))
   return sent.filter(Boolean).length
 }

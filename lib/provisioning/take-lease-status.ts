@@ -14,7 +14,8 @@ const everyState = ['requested', 'paid', 'starting', 'running', 'ending', 'settl
 export async function takeLeaseStatus(deps: { db: Db; now: Now }, nodeId: string, status: LeaseStatus): Promise<boolean> {
   return inTransaction(deps.db, async (tx) => {
     const rental = await lockRental(tx, status.rentalId)
-    if (!rental || rental.nodeId !== nodeId || rental.epoch !== status.epoch) return false
+    // Epoch 0 is before any node was given it: nothing that a node could say of it is true.
+    if (!rental || rental.nodeId !== nodeId || rental.epoch !== status.epoch || rental.epoch === 0) return false
     const nowMs = deps.now()
     if (status.phase === 'ready') return markReady(tx, rental, status, nowMs)
     const current =
@@ -53,7 +54,8 @@ async function endByNode(tx: Tx, rental: RentalRecord, status: LeaseStatus, nowM
   const told = reasons[status.end ?? 'failed']
   const reason =
     hasRun && (told === 'start_failed' || told === 'image_unavailable') ? 'exited' : !hasRun && told === 'exited' ? 'start_failed' : told
-  const detail = status.detail ?? (status.exitCode === null ? null : `exit code ${status.exitCode}`)
+  // PostgreSQL's text holds no NUL, and what a failing program says may.
+  const detail = status.detail?.replaceAll('\0', '') ?? (status.exitCode === null ? null : `exit code ${status.exitCode}`)
   return endRental(tx, rental, { reason, detail, endedAtMs: nowMs, nowMs })
 }
 

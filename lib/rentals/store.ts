@@ -283,11 +283,15 @@ export async function findOpenLeases(db: Db, nodeId: string): Promise<RentalReco
   return rows.map(rentalFromRow)
 }
 
-/** Rentals whose newest order the node has not acknowledged. */
-export async function findUnsentOrders(db: Db, limit: number): Promise<RentalRecord[]> {
+/**
+ * Rentals whose newest order the node has not acknowledged, of nodes that were seen since then: one that is back gets all of
+ * its orders anyway, and those of nodes that never come back must not keep others from going out.
+ */
+export async function findUnsentOrders(db: Db, seenSinceMs: number, limit: number): Promise<RentalRecord[]> {
   const rows = await rentalQuery(db)
     .where('rental.lease_removed_at', 'is', null)
     .where(sql<boolean>`rental.sent_revision < rental.revision`)
+    .where('node.last_seen_at', '>', new Date(seenSinceMs))
     .orderBy('rental.created_at')
     .limit(limit)
     .execute()
@@ -323,18 +327,31 @@ export async function setSentRevision(db: Db, id: string, revision: number): Pro
 }
 
 /** Rentals that time may have ended or that wait for their last usage; a bounded page, for the clock. */
-export async function findTimedRentals(db: Db, nowMs: number, limit: number): Promise<RentalRecord[]> {
-  const now = new Date(nowMs)
+export async function findTimedRentals(
+  db: Db,
+  times: { nowMs: number; startWithinMs: number; lastUsageWithinMs: number; goneAfterMs: number; backWithinMs: number },
+  limit: number,
+): Promise<RentalRecord[]> {
+  // Only what may be due: rows that merely wait would fill the page before those that are late.
+  const before = (ms: number) => new Date(times.nowMs - ms)
+  const goneSince = before(times.goneAfterMs)
   const rows = await rentalQuery(db)
     .where((eb) =>
       eb.or([
-        eb('rental.status', 'in', ['paid', 'starting']),
+        eb.and([
+          eb('rental.status', 'in', ['paid', 'starting']),
+          eb(eb.fn.coalesce('rental.paid_at', 'rental.created_at'), '<', before(times.startWithinMs)),
+        ]),
         eb.and([
           eb('rental.status', '=', 'running'),
-          eb.or([eb('rental.paid_until', '<', now), eb('node.last_seen_at', '<', new Date(nowMs - 60_000))]),
+          eb.or([eb('rental.paid_until', '<', before(0)), eb('node.last_seen_at', '<', goneSince)]),
         ]),
-        eb.and([eb('rental.status', '=', 'ending'), eb('rental.usage_closed_at', 'is', null)]),
-        eb.and([eb('rental.units_held', '=', true), eb('rental.paid_until', '<', new Date(nowMs - 300_000))]),
+        eb.and([
+          eb('rental.status', '=', 'ending'),
+          eb('rental.usage_closed_at', 'is', null),
+          eb.or([eb('rental.ended_at', '<', before(times.lastUsageWithinMs)), eb('node.last_seen_at', '<', goneSince)]),
+        ]),
+        eb.and([eb('rental.units_held', '=', true), eb('rental.paid_until', '<', before(times.backWithinMs))]),
       ]),
     )
     .orderBy('rental.created_at')

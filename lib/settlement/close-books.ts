@@ -4,6 +4,7 @@ import { billedSeconds, chargeAtoms, type Split, splitPrepaid } from '@flow402/p
 import type { Now } from '../clock.ts'
 import { type Db, inTransaction } from '../db/client.ts'
 import { postSettlement } from '../ledger/post.ts'
+import { oneByOne } from '../one-by-one.ts'
 import type { PaymentRail } from '../payments/payment-rail.ts'
 import { findSettledPayments } from '../payments/store.ts'
 import { addOwedTransfer } from '../payments/store-transfers.ts'
@@ -21,14 +22,18 @@ export function splitFor(rental: RentalRecord): Split {
 /** Closes the books of rentals that are ready for it; returns how many. */
 export async function closeBooks(deps: { db: Db; now: Now; rail: Pick<PaymentRail, 'closeOut'> }): Promise<number> {
   const ids = await takeRentals(deps.db, 'ending', { token: randomUUID(), nowMs: deps.now(), leaseMs, limit: batch }, 'usage_closed')
-  for (const id of ids) await closeOne(deps, id)
-  return ids.length
+  return oneByOne(
+    'books_not_closed',
+    ids,
+    (id) => id,
+    (id) => closeOne(deps, id),
+  )
 }
 
-async function closeOne(deps: { db: Db; now: Now; rail: Pick<PaymentRail, 'closeOut'> }, id: string): Promise<void> {
-  await inTransaction(deps.db, async (tx) => {
+async function closeOne(deps: { db: Db; now: Now; rail: Pick<PaymentRail, 'closeOut'> }, id: string): Promise<boolean> {
+  return inTransaction(deps.db, async (tx) => {
     const rental = await lockRental(tx, id)
-    if (rental?.status !== 'ending' || rental.usageClosedAtMs === null || rental.booksClosedAtMs !== null) return
+    if (rental?.status !== 'ending' || rental.usageClosedAtMs === null || rental.booksClosedAtMs !== null) return false
     const nowMs = deps.now()
     const split = splitFor(rental)
     await postSettlement(tx, { rentalId: id, currency: rental.currency, split, nowMs })
@@ -43,5 +48,6 @@ async function closeOne(deps: { db: Db; now: Now; rail: Pick<PaymentRail, 'close
       work_token: null,
       work_until: null,
     })
+    return true
   })
 }

@@ -65,7 +65,7 @@ async function sign(deps: Deps, transfer: Transfer, token: string): Promise<Sign
 async function confirm(deps: Deps, transfer: Transfer, signed: SignedMovement): Promise<boolean> {
   const nowMs = deps.now()
   return inTransaction(deps.db, async (tx) => {
-    if (!(await setTransferConfirmed(tx, transfer.id, nowMs))) return false
+    if (!(await setTransferConfirmed(tx, transfer.id, signed.signature, nowMs))) return false
     const { rentalId, currency } = transfer
     const { kind, amountAtoms } = transfer.movement
     await postTransfer(tx, { rentalId, currency, transferId: transfer.id, kind, amountAtoms, signature: signed.signature, nowMs })

@@ -5,6 +5,7 @@ import { billedSeconds } from '@flow402/protocol/money'
 import { canonicalJson, type Receipt, type ReceiptTransfer } from '@flow402/protocol/receipt'
 import type { Now } from '../clock.ts'
 import { type Db, inTransaction, type Tx } from '../db/client.ts'
+import { oneByOne } from '../one-by-one.ts'
 import type { PaymentRail } from '../payments/payment-rail.ts'
 import { findSettledPayments } from '../payments/store.ts'
 import { findTransfers } from '../payments/store-transfers.ts'
@@ -18,9 +19,12 @@ type Deps = { db: Db; now: Now; rail: Pick<PaymentRail, 'payee'> }
 /** Settles rentals of which nothing is owed any more; returns how many. */
 export async function settleRentals(deps: Deps): Promise<number> {
   const ids = await findPaidOutRentals(deps.db, batch)
-  let settled = 0
-  for (const id of ids) if (await settleOne(deps, id)) settled++
-  return settled
+  return oneByOne(
+    'receipt_not_made',
+    ids,
+    (id) => id,
+    (id) => settleOne(deps, id),
+  )
 }
 
 async function settleOne(deps: Deps, id: string): Promise<boolean> {
