@@ -52,6 +52,7 @@ export function buildApi(house: House): OpenAPIHono {
 
   app.notFound((c) => {
     const methods = methodsOf(c.req.path)
+    if (c.req.method === 'OPTIONS' && methods.length > 0) return new Response(null, { status: 204, headers: { allow: methods.join(', ') } })
     const response = problemResponse(new Problem(methods.length > 0 ? 'method_not_allowed' : 'not_found'), c)
     // RFC 9110, 15.5.6: a 405 says what is possible.
     if (methods.length > 0) response.headers.set('allow', methods.join(', '))
@@ -61,11 +62,11 @@ export function buildApi(house: House): OpenAPIHono {
   return app
 }
 
-const routes = Object.values(endpoints).map(({ method, path }) => ({
-  method: method.toUpperCase(),
+const routes = [...Object.values(endpoints), { method: 'get', path: '/api/openapi.json' }].map(({ method, path }) => ({
+  methods: method === 'get' ? ['GET', 'HEAD'] : [method.toUpperCase()],
   pattern: new RegExp(`^${path.replaceAll(/\{\w+\}/g, '[^/]+')}$`),
 }))
 
 function methodsOf(path: string): string[] {
-  return routes.filter(({ pattern }) => pattern.test(path)).map(({ method }) => method)
+  return routes.filter(({ pattern }) => pattern.test(path)).flatMap(({ methods }) => methods)
 }

@@ -1,7 +1,7 @@
 // A door: one endpoint of the table bound to its handler, with its input parsed and its rental token checked.
 
 import type { Endpoint } from '@flow402/protocol/endpoints'
-import { Problem, ProblemBody, problems } from '@flow402/protocol/problem'
+import { Problem, ProblemBody, type ProblemCode, problems } from '@flow402/protocol/problem'
 import { createRoute, type OpenAPIHono, type RouteConfig } from '@hono/zod-openapi'
 import type { Context } from 'hono'
 import type { z } from 'zod'
@@ -23,12 +23,18 @@ export function door<E extends Endpoint>(
   const route = createRoute(describe(endpoint))
   app.openAPIRegistry.registerPath(route)
   app.on(endpoint.method.toUpperCase(), endpoint.path.replaceAll(/\{(\w+)\}/g, ':$1'), async (c) => {
-    const params = parse(endpoint.params, c.req.param())
-    if (endpoint.access === 'rental') requireAccess(keys, String((params as { id: string }).id), bearer(c))
+    if (endpoint.access === 'rental') requireAccess(keys, c.req.param('id') ?? '', bearer(c))
+    const params = endpoint.params?.safeParse(c.req.param())
+    if (params && !params.success) throw new Problem(missingOf(endpoint))
     const query = parse(endpoint.query, c.req.query())
     const body = endpoint.body ? parse(endpoint.body, await readJson(c)) : undefined
-    return handle({ params, query, body, c } as Input<E>)
+    return handle({ params: params?.data, query, body, c } as Input<E>)
   })
+}
+
+/** An id that cannot exist is answered like one that does not. */
+function missingOf(endpoint: Endpoint): ProblemCode {
+  return endpoint.problems.find((code) => code.endsWith('_not_found')) ?? 'not_found'
 }
 
 /** The bearer token of a request, if it has one. */
@@ -40,7 +46,23 @@ function parse(schema: z.ZodType | undefined, value: unknown): unknown {
   if (!schema) return undefined
   const parsed = schema.safeParse(value)
   if (!parsed.success) throw invalidRequest(parsed.error)
+  const place = unstorable(parsed.data)
+  if (place !== undefined) throw invalidRequest({ issues: [{ path: place, message: 'text without NUL and without lone surrogates' }] })
   return parsed.data
+}
+
+/** Bytes for a program, never stored. */
+const rawFields = new Set(['stdin'])
+
+/** Where a value holds text that PostgreSQL's text and jsonb cannot: found here, because after a payment it would be too late. */
+function unstorable(value: unknown, path: string[] = []): string[] | undefined {
+  if (typeof value === 'string') return value.includes('\0') || !value.isWellFormed() ? path : undefined
+  if (typeof value !== 'object' || value === null) return undefined
+  for (const [name, inner] of Object.entries(value)) {
+    const place = rawFields.has(name) && path.length === 0 ? undefined : unstorable(inner, [...path, name])
+    if (place) return place
+  }
+  return undefined
 }
 
 async function readJson(c: Context): Promise<unknown> {

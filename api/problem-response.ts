@@ -22,10 +22,32 @@ function asProblem(error: unknown): Problem {
     if (error.status === 413) return new Problem('too_large')
     if (error.status === 400) return new Problem('invalid_json')
   }
-  const code = typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : ''
-  if (code === 'ECONNREFUSED' || code === 'ECONNRESET' || code.startsWith('57P') || code === '53300')
-    return new Problem('database_unavailable')
+  if (isDatabaseAway(error)) return new Problem('database_unavailable')
   return new Problem('internal', { detail: 'Something went wrong on our side. Nothing was lost; try again.' })
+}
+
+/** Node's codes for a connection that cannot be made or kept. */
+const awayCodes = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'ECONNABORTED',
+  'EPIPE',
+  'ETIMEDOUT',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+])
+/** PostgreSQL's: connection exceptions (08), insufficient resources (53), operator intervention (57), a lock not got in time (55P03). */
+const awayStates = /^(08|53|57)[0-9A-Z]{3}$|^55P03$/
+/** What pg says without any code. */
+const awayWords =
+  /timeout exceeded when trying to connect|Connection terminated|connection error and is not queryable|Client was closed|Cannot use a pool after calling end|driver has already been destroyed/i
+
+function isDatabaseAway(error: unknown): boolean {
+  if (!(error instanceof Error)) return false
+  const code = 'code' in error ? String(error.code) : ''
+  return awayCodes.has(code) || awayStates.test(code) || awayWords.test(error.message)
 }
 
 /** The one problem for input that does not fit its schema: every wrong field with its reason. */

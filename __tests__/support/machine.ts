@@ -224,7 +224,7 @@ export function linkTo(machines: readonly Machine[]): NodeLink {
     },
     async logs(nodeId, rentalId) {
       reach(nodeId).statusOf(rentalId)
-      return Readable.from([`log of ${rentalId}\n`])
+      return Readable.from([Buffer.from(`log of ${rentalId}\n`)])
     },
     async terminal() {
       throw new Problem('node_unreachable', { detail: 'this machine has no terminals' })

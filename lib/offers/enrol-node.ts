@@ -17,6 +17,7 @@ export async function enrolNode(
 ): Promise<Enrolment> {
   if (request.offer.maxMinutes < request.offer.minMinutes)
     throw new Problem('invalid_request', { detail: 'offer.maxMinutes must not be less than offer.minMinutes' })
+  if (!isAddress(request.payoutAddress)) throw new Problem('invalid_request', { detail: 'payoutAddress is not a Solana address' })
   try {
     publicKeyFromBase64url(request.publicKey)
   } catch {
@@ -36,4 +37,15 @@ export async function enrolNode(
     throw error
   }
   return { nodeId, offerId, marketPublicKey: deps.keys.publicKey, tunnelUrl: deps.tunnelUrl }
+}
+
+const base58 = '123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz'
+
+/** Whether base58 text is 32 bytes: what is not could never be paid. */
+function isAddress(text: string): boolean {
+  const zeros = /^1*/.exec(text)?.[0].length ?? 0
+  let value = 0n
+  for (const digit of text) value = value * 58n + BigInt(base58.indexOf(digit))
+  const bytes = value === 0n ? 0 : Math.ceil(value.toString(16).length / 2)
+  return zeros + bytes === 32
 }
