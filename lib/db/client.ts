@@ -1,4 +1,5 @@
 // The database: one pool with every timeout set, typed by the generated schema.
+import type { Socket } from 'node:net'
 import { Kysely, PostgresDialect, sql, type Transaction } from 'kysely'
 import pg from 'pg'
 import type { DB } from './types.ts'
@@ -11,13 +12,14 @@ const int8Oid = 20
 /**
  * Opens a pool. Amounts (int8) come back as bigint, times as Date.
  * A statement may take 15 s, a lock 2 s, an idle transaction 10 s; a dead client's query is noticed within 10 s.
+ * A server that says nothing at all for `silentMs` (20 s) is given up, and its connections with it.
  */
-export function openDatabase(url: string, options: { max?: number } = {}): Db {
+export function openDatabase(url: string, options: { max?: number; silentMs?: number } = {}): Db {
   const pool = new pg.Pool({
     connectionString: url,
     max: options.max ?? 16,
     connectionTimeoutMillis: 5_000,
-    idleTimeoutMillis: 30_000,
+    idleTimeoutMillis: 15_000,
     application_name: 'flow402',
     statement_timeout: 15_000,
     lock_timeout: 2_000,
@@ -30,6 +32,13 @@ export function openDatabase(url: string, options: { max?: number } = {}): Db {
   })
   // An idle connection that breaks is replaced at its next use; without a listener it would end the process.
   pool.on('error', (error) => console.error(JSON.stringify({ level: 'warn', event: 'database_connection_lost', message: error.message })))
+  // A connection may also break while it is in use but between two statements; nobody listens then unless we do.
+  // Silence longer than any statement may take means that the server is gone without a word.
+  pool.on('connect', (client) => {
+    client.on('error', () => undefined)
+    const { stream } = (client as unknown as { connection: { stream: Socket } }).connection
+    stream.setTimeout(options.silentMs ?? 20_000, () => stream.destroy())
+  })
   return new Kysely<DB>({ dialect: new PostgresDialect({ pool }) })
 }
 
