@@ -1,6 +1,6 @@
 // Capacity: units are sold once, and whatever ends a rental gives them back once.
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { openTestHouse, type TestHouse } from '../support/house.ts'
+import { type Answered, openTestHouse, type TestHouse } from '../support/house.ts'
 
 let market: TestHouse
 beforeAll(async () => {
@@ -91,7 +91,7 @@ test('a hundred buyers of the last unit: one gets it, ninety-nine are told sold_
     expect(before.renter - (await market.balances()).renter).toBe(10_000n)
     expect(watched.every((n) => n === 0 || n === 1)).toBe(true)
     expect((await market.sql('select count(*)::int as n from payment'))[0]?.n).toBe(1)
-    const { id } = won[0]?.body.rental as { id: string }
+    const { id } = (won[0] as Answered).body.rental as { id: string }
     await market.until(id, 'running')
     await market.stop(id)
     await market.until(id, 'settled')
