@@ -63,8 +63,18 @@ test.each([
   ['a negative amount', { address: usdcMint, usdcAtoms: -1 }],
   ['a fraction', { address: usdcMint, usdcAtoms: 1.5 }],
   ['no amount', { address: usdcMint }],
+  ['a member that it does not know', { address: usdcMint, usdcAtoms: '1', lamports: '1' }],
+  ['a list', []],
 ])('the faucet refuses %s with a problem', async (_what, body) => {
   const response = await chain.post('/faucet', body)
   expect(response.status).toBe(422)
   expect(response.headers.get('content-type')).toBe('application/problem+json')
+  expect(await response.json()).toMatchObject({ code: 'invalid_request', status: 422 })
+})
+
+test('a faucet body over 64 KiB is 413, one that is not JSON is 400, each with its code', async () => {
+  const large = await chain.post('/faucet', { address: usdcMint, usdcAtoms: '1', padding: 'x'.repeat(1 << 16) })
+  expect([large.status, await large.json()]).toMatchObject([413, { code: 'too_large' }])
+  const broken = await fetch(chain.faucetUrl, { method: 'POST', body: '{' })
+  expect([broken.status, await broken.json()]).toMatchObject([400, { code: 'invalid_json' }])
 })

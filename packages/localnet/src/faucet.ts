@@ -47,8 +47,11 @@ export interface FaucetRequest {
 
 /** Reads `{ address, usdcAtoms }`, the atoms as a decimal string or an integer. Throws FaucetRequestError. */
 export function readFaucetRequest(body: unknown): FaucetRequest {
-  if (typeof body !== 'object' || body === null) throw new FaucetRequestError('the body must be a JSON object with address and usdcAtoms')
-  const { address: to, usdcAtoms } = body as Record<string, unknown>
+  if (typeof body !== 'object' || body === null || Array.isArray(body))
+    throw new FaucetRequestError('the body must be a JSON object with address and usdcAtoms')
+  const { address: to, usdcAtoms, ...others } = body as Record<string, unknown>
+  const other = Object.keys(others)[0]
+  if (other !== undefined) throw new FaucetRequestError(`${other} is not a member of this request`)
   if (typeof to !== 'string' || !isAddress(to)) throw new FaucetRequestError('address must be a base58 Solana address')
   const isInteger =
     typeof usdcAtoms === 'string' ? /^\d{1,20}$/.test(usdcAtoms) : typeof usdcAtoms === 'bigint' || Number.isSafeInteger(usdcAtoms)

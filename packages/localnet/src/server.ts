@@ -11,6 +11,7 @@ import { RpcError } from './rpc/rpc-error.ts'
 import { Subscriptions } from './subscriptions.ts'
 
 const mostBodyBytes = 1 << 20
+const mostFaucetBytes = 1 << 16
 const mostBatchRequests = 1000
 
 // Browsers call the chain and the faucet directly, from any page: it is test money.
@@ -111,13 +112,14 @@ async function postFaucet(chain: Chain, faults: Faults, text: string, response: 
   const fault = faults.take('faucet')
   if (fault.isRefused) return problem(response, 503, 'Refused', 'a planned fault')
   try {
+    if (Buffer.byteLength(text) > mostFaucetBytes) return problem(response, 413, 'Body too large', `at most ${mostFaucetBytes} bytes`)
     const signature = await giveUsdc(chain, readFaucetRequest(parseJson(text)))
     if (fault.delayMs > 0) await sleep(fault.delayMs)
     if (fault.isDropped) response.destroy()
     else json(response, 200, { signature })
   } catch (error) {
     if (error instanceof FaucetRequestError) return problem(response, 422, 'The faucet cannot give that', error.message)
-    if (error instanceof SyntaxError) return problem(response, 422, 'The faucet cannot give that', 'the body must be JSON')
+    if (error instanceof SyntaxError) return problem(response, 400, 'The faucet cannot read that', 'the body must be JSON')
     throw error
   }
 }
@@ -148,7 +150,16 @@ function json(response: ServerResponse, status: number, body: unknown): void {
   response.writeHead(status, { ...openToAll, 'content-type': 'application/json' }).end(writeJson(body))
 }
 
+// The market's codes for the same failures; the chain is no part of the market and cannot import them.
+const codes: Record<number, string> = {
+  400: 'invalid_json',
+  404: 'not_found',
+  413: 'too_large',
+  422: 'invalid_request',
+  503: 'chain_unavailable',
+}
+
 function problem(response: ServerResponse, status: number, title: string, detail: string): void {
-  const body = JSON.stringify({ type: 'about:blank', title, status, detail })
+  const body = JSON.stringify({ type: 'about:blank', title, status, code: codes[status] ?? 'internal', detail })
   response.writeHead(status, { ...openToAll, 'content-type': 'application/problem+json' }).end(body)
 }
