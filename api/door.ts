@@ -46,9 +46,22 @@ function parse(schema: z.ZodType | undefined, value: unknown): unknown {
   if (!schema) return undefined
   const parsed = schema.safeParse(value)
   if (!parsed.success) throw invalidRequest(parsed.error)
+  const dropped = lost(value, parsed.data)
+  if (dropped !== undefined) throw invalidRequest({ issues: [{ path: dropped, message: 'a name that cannot be used' }] })
   const place = unstorable(parsed.data)
   if (place !== undefined) throw invalidRequest({ issues: [{ path: place, message: 'text without NUL and without lone surrogates' }] })
   return parsed.data
+}
+
+/** Where a member was left out without a word, as records do with `__proto__`: it is refused like any unknown one. */
+function lost(given: unknown, kept: unknown, path: string[] = []): string[] | undefined {
+  if (typeof given !== 'object' || given === null || typeof kept !== 'object' || kept === null) return undefined
+  for (const [name, inner] of Object.entries(given)) {
+    if (!Object.hasOwn(kept, name)) return [...path, name]
+    const place = lost(inner, (kept as Record<string, unknown>)[name], [...path, name])
+    if (place) return place
+  }
+  return undefined
 }
 
 /** Bytes for a program, never stored. */
