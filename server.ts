@@ -5,6 +5,7 @@ import type { Duplex } from 'node:stream'
 import { tunnelPath } from '@flow402/protocol/endpoints'
 import { getRequestListener } from '@hono/node-server'
 import { buildApi } from './api/app.ts'
+import { refuseMalformed, refuseUpgrade } from './api/malformed-request.ts'
 import { startClock } from './clock/start-clock.ts'
 import { machineEvents } from './gateway/machine-events.ts'
 import { linkOver } from './gateway/node-link.ts'
@@ -47,6 +48,7 @@ async function start(): Promise<void> {
     if (request.url?.startsWith('/api/') || !pages) return api(request, response)
     return pages.handle(request, response)
   })
+  server.on('clientError', refuseMalformed)
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     socket.on('error', () => socket.destroy())
     const path = (request.url ?? '').split('?')[0] ?? ''
@@ -54,7 +56,7 @@ async function start(): Promise<void> {
     if (path === tunnelPath && env.roles.gateway) return tunnels.handleUpgrade(request, socket, head)
     if (rentalId) return terminals.handleUpgrade(request, socket, head, rentalId)
     if (pages && env.development) return pages.upgrade(request, socket, head)
-    socket.end('HTTP/1.1 404 Not Found\r\nconnection: close\r\n\r\n')
+    refuseUpgrade(socket)
   })
 
   const clock = env.roles.clock ? startClock(house) : undefined
