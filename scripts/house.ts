@@ -23,7 +23,18 @@ import {
   type ServiceOptions,
   startService,
 } from './services.ts'
-import { cloneDir, forgetRunning, isAlive, lockHouse, noteRunning, type RunningHouse, readRunning, stateDir, unlockHouse } from './state.ts'
+import {
+  cloneDir,
+  forgetRunning,
+  isAlive,
+  lockHouse,
+  markEnding,
+  noteRunning,
+  type RunningHouse,
+  readRunning,
+  stateDir,
+  unlockHouse,
+} from './state.ts'
 import { missing, step } from './steps.ts'
 
 const usdcMint = '4zMMC9srt5Ri5X14GAgXhaHii3GnPAEERYPJgZJDncDU'
@@ -33,6 +44,8 @@ const agentProgram = join(cloneDir, 'packages/agent/src/main.ts')
 const priceAtomsPerHour = '6000'
 /** How many restarts of one service in a minute come without a pause. */
 const promptRestarts = 4
+/** How long a run waits for the one before it, which is ending already. */
+const endingMs = 30_000
 
 /** A house that runs. `stop` ends everything that was started, newest first, and is safe to call twice. */
 export type House = { running: RunningHouse; stop(): Promise<void> }
@@ -50,6 +63,7 @@ export function prepareHouse(options: { port: number; isDevelopment: boolean }) 
   async function stop(): Promise<void> {
     if (!isOurs) return
     stopping ??= (async () => {
+      markEnding()
       // What is being prepared would go on starting things.
       await endAll(['build', 'setup'])
       for (const end of stops.reverse()) await end().catch((error: Error) => console.error(error.message))
@@ -67,10 +81,18 @@ export function prepareHouse(options: { port: number; isDevelopment: boolean }) 
     if (stopping) throw new Error('the house is ending')
   }
 
+  /** npm leaves before the house that it ran has ended, so a run that follows closely waits for the one before. */
+  async function takeClone(): Promise<void> {
+    for (const deadline = Date.now() + endingMs; ; await delay(100)) {
+      const other = lockHouse()
+      if (!other) return
+      if (other.isEnding && Date.now() < deadline) continue
+      throw new CannotStart(`Flow402 already runs in this clone: ${readRunning()?.url ?? 'it is starting'} (process ${other.pid}).`)
+    }
+  }
+
   async function raise(): Promise<RunningHouse> {
-    const other = lockHouse()
-    if (other !== undefined)
-      throw new CannotStart(`Flow402 already runs in this clone: ${readRunning()?.url ?? 'it is starting'} (process ${other}).`)
+    await takeClone()
     isOurs = true
     const host = isIP(process.env.HOST ?? '') ? (process.env.HOST ?? '') : '127.0.0.1'
     // What a killed run left still holds its port.

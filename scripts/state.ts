@@ -40,8 +40,10 @@ export function readRunning(): RunningHouse | undefined {
   return isOurs(running.pid) ? running : undefined
 }
 
-/** Takes this clone for the calling process. Answers the process that has it, if another one does. */
-export function lockHouse(): number | undefined {
+const endingMark = ' ending'
+
+/** Takes this clone for the calling process. Answers the process that has it, if another one does, and whether that one is ending. */
+export function lockHouse(): { pid: number; isEnding: boolean } | undefined {
   const file = stateDir('up.pid')
   for (;;) {
     try {
@@ -50,11 +52,17 @@ export function lockHouse(): number | undefined {
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
     }
-    const holder = Number(readFileSync(file, 'utf8'))
-    if (holder !== process.pid && isOurs(holder)) return holder
+    const note = existsSync(file) ? readFileSync(file, 'utf8') : ''
+    const holder = Number.parseInt(note, 10)
+    if (holder !== process.pid && isOurs(holder)) return { pid: holder, isEnding: note.endsWith(endingMark) }
     // Its holder was killed.
     rmSync(file, { force: true })
   }
+}
+
+/** Notes that the house of the calling process is about to leave this clone: whoever wants it next waits instead of giving up. */
+export function markEnding(): void {
+  writeWhole(stateDir('up.pid'), `${process.pid}${endingMark}`)
 }
 
 export function unlockHouse(): void {
