@@ -45,7 +45,9 @@ export function linkOver(tunnels: Tunnels): NodeLink {
 
   return {
     isConnected: (nodeId) => tunnels.session(nodeId) !== undefined,
-    putLease: (nodeId, rentalId, order) => askJson(nodeId, 'PUT', `/leases/${rentalId}`, { order }, orderWithinMs),
+    async putLease(nodeId, rentalId, order) {
+      await askJson(nodeId, 'PUT', `/leases/${rentalId}`, { order }, orderWithinMs)
+    },
     async exec(nodeId, rentalId, token, request) {
       const timeoutMs = (request.timeoutMs ?? defaultExecMs) + execGraceMs
       const answer = await askJson(nodeId, 'POST', `/leases/${rentalId}/exec`, request, timeoutMs, { authorization: `Bearer ${token}` })

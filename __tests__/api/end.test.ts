@@ -1,5 +1,6 @@
 // How a rental ends, and what it then costs: a machine that fails, goes away, comes back or lies.
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { sendAllOrders } from '../../lib/provisioning/send-orders.ts'
 import { openTestHouse, type TestHouse } from '../support/house.ts'
 
 let market: TestHouse
@@ -102,4 +103,18 @@ test('a rental can be extended by its own terms even when its offer is no longer
   expect((await market.ask('POST', path, { minutes: 10 }, market.bearer(rental.id))).status).toBe(402)
   await market.stop(rental.id)
   await market.until(rental.id, 'settled')
+})
+
+test('a machine that is back after the end hands in its last usage before anything is closed, even if an order reaches it first', async () => {
+  const machine = await market.addMachine({}, 'late reporter')
+  const { rental } = await market.rent({ offerId: machine.offerId, minutes: 1 })
+  await market.until(rental.id, 'running')
+  machine.disconnect()
+  await market.advance(60_000)
+  await machine.end(rental.id, 'paid_until', { toSecond: 60 })
+  await market.advance(10_000)
+  expect(await market.until(rental.id, 'ending')).toMatchObject({ endReason: 'time_up', meteredSeconds: 0 })
+  machine.isConnected = true
+  await sendAllOrders(market.house, machine.nodeId)
+  expect(await market.until(rental.id, 'settled')).toMatchObject({ meteredSeconds: 60, chargedAtoms: '1000', refundAtoms: '0' })
 })

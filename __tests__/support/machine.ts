@@ -125,23 +125,25 @@ export function openMachine(now: () => number, tell: Tell) {
     },
     statusOf: (rentalId: string) => statusOf(leaseOf(rentalId), null),
     /** Takes an order as PUT /leases/:id does: signed by the pinned key, for this node, not older than what is known. */
-    async takeOrder(signed: string): Promise<LeaseStatus> {
+    async takeOrder(signed: string): Promise<void> {
       const verifying = createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x: marketKeys.publicKey }, format: 'jwk' })
       const { payload } = await compactVerify(signed, verifying, { algorithms: ['EdDSA'] })
       const { aud, ...order } = OrderClaims.parse(JSON.parse(new TextDecoder().decode(payload)))
       if (aud !== machine.nodeId) throw new Error('the order is for another node')
       machine.orders.push(order)
       const known = leases.get(order.rentalId)
-      if (known && (order.epoch < known.order.epoch || (order.epoch === known.order.epoch && order.revision < known.order.revision)))
-        return statusOf(known, null)
+      if (known && (order.epoch < known.order.epoch || (order.epoch === known.order.epoch && order.revision < known.order.revision))) return
       if (known && order.epoch === known.order.epoch) known.order = order
       const lease = known?.order === order ? known : freshLease(order)
       leases.set(order.rentalId, lease)
-      const answer = statusOf(lease, null)
-      // A lease that this machine never held and must not hold is gone already; everything else happens after the answer, as on a real node.
-      if (lease !== known && order.desired === 'ended') return statusOf(Object.assign(lease, { phase: 'removed', end: 'ordered' }), null)
-      queueMicrotask(() => obey(lease).catch((error: Error) => failures.push(error)))
-      return answer
+      // Everything happens after the answer, as on a real node: the answer says only that the order is kept.
+      const follow = async () => {
+        if (lease === known || order.desired === 'running') return obey(lease)
+        // A lease that this machine never held and must not hold is gone already.
+        Object.assign(lease, { phase: 'removed', end: 'ordered' })
+        await machine.report({ kind: 'lease', status: statusOf(lease, null) })
+      }
+      queueMicrotask(() => follow().catch((error: Error) => failures.push(error)))
     },
   }
 

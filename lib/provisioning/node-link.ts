@@ -5,8 +5,8 @@ import type { ExecRequest, ExecResult } from '@flow402/protocol/rental'
 /** Every call throws Problem node_unreachable when the node has no tunnel or does not answer in time. */
 export type NodeLink = {
   isConnected(nodeId: string): boolean
-  /** Hands the node a signed order; resolves with what the node says of the lease (JSON, not yet believed). */
-  putLease(nodeId: string, rentalId: string, signedOrder: string): Promise<unknown>
+  /** Hands the node a signed order; resolves when it is on the node's disk. */
+  putLease(nodeId: string, rentalId: string, signedOrder: string): Promise<void>
   /** Problem timeout when the program ran longer than it may. */
   exec(nodeId: string, rentalId: string, streamToken: string, request: ExecRequest): Promise<ExecResult>
   logs(nodeId: string, rentalId: string, streamToken: string, query: { follow: boolean; tail: number | undefined }): Promise<Readable>

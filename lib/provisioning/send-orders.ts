@@ -1,12 +1,11 @@
 // Sending orders: what the market wants of a lease reaches the node, now or as soon as it is back.
-import { type LeaseOrder, LeaseStatus, lostAfterMs } from '@flow402/protocol/lease'
+import { type LeaseOrder, lostAfterMs } from '@flow402/protocol/lease'
 import type { MarketKeys } from '../auth/market-keys.ts'
 import type { Now } from '../clock.ts'
 import type { Db } from '../db/client.ts'
 import { findOpenLeases, findUnsentOrders, type RentalRecord, setSentRevision } from '../rentals/store.ts'
 import type { NodeLink } from './node-link.ts'
 import { signOrder } from './sign-for-node.ts'
-import { takeLeaseStatus } from './take-lease-status.ts'
 
 export type OrderDeps = { db: Db; now: Now; keys: MarketKeys; link: NodeLink }
 
@@ -34,14 +33,15 @@ export function orderFor(rental: RentalRecord): LeaseOrder {
   }
 }
 
-/** Sends one rental's order; false when the node cannot be reached now (the clock tries again). */
+/**
+ * Sends one rental's order; false when the node cannot be reached now (the clock tries again).
+ * The answer only says that the order is on the node's disk: what became of the lease comes in its reports, after the usage that they end.
+ */
 export async function sendOrder(deps: OrderDeps, rental: RentalRecord): Promise<boolean> {
   if (!deps.link.isConnected(rental.nodeId)) return false
   try {
-    const answer = await deps.link.putLease(rental.nodeId, rental.id, await signOrder(deps.keys, rental.nodeId, orderFor(rental)))
+    await deps.link.putLease(rental.nodeId, rental.id, await signOrder(deps.keys, rental.nodeId, orderFor(rental)))
     await setSentRevision(deps.db, rental.id, rental.revision)
-    const status = LeaseStatus.safeParse(answer)
-    if (status.success && status.data.rentalId === rental.id) await takeLeaseStatus(deps, rental.nodeId, status.data)
     return true
   } catch (error) {
     console.error(JSON.stringify({ level: 'warn', event: 'order_not_delivered', rental: rental.id, message: (error as Error).message }))
