@@ -35,7 +35,7 @@ test('a rental goes from offer to receipt, and every atom that was paid is accou
   const created = await market.pay(quoted.request, await market.sign(quoted))
   expect(created.status).toBe(201)
   expect(created.headers.get('payment-response')).toBeTruthy()
-  expect(created.headers.get('cache-control')).toBe('private')
+  expect(created.headers.get('cache-control')).toBe('private, no-store')
   expect(created.body).toMatchObject({ rental: { id: quoted.paid.rentalId, state: 'paid', prepaidAtoms: '60000' } })
   const { id } = created.body.rental as { id: string }
   expect((await market.balances()).escrow).toBe(before.escrow + 60_000n)

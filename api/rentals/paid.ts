@@ -42,6 +42,6 @@ export async function answerPaid(
   }
   const response = await done()
   response.headers.set('PAYMENT-RESPONSE', house.rail.receiptHeader(charge, { signature, payer }))
-  response.headers.set('cache-control', 'private')
+  response.headers.set('cache-control', 'private, no-store')
   return response
 }

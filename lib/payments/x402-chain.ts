@@ -143,7 +143,10 @@ export function openChain(config: { rpcUrl: string; asset: string; escrow: KeyPa
       return value.lastValidBlockHeight
     },
 
-    /** Signs a transfer out of the escrow, with the receiver's token account created when it is missing. Nothing is sent. */
+    /**
+     * Signs a transfer out of the escrow. Nothing is sent. A missing token account is created for providers and for the market, never for
+     * a refund: who paid had one, and whoever closes it to collect the rent of ours again and again would drain the fee payer.
+     */
     async signMovement(movement: Movement, transferId: string): Promise<SignedMovement> {
       const destination = await tokenAccount(address(movement.destination))
       const { value: lifetime } = await rpc.getLatestBlockhash({ commitment: 'confirmed' }).send(timeout())
@@ -160,19 +163,13 @@ export function openChain(config: { rpcUrl: string; asset: string; escrow: KeyPa
             m,
           ),
       )
-      const [source, createAccount] = [
-        await escrowAccount,
-        getCreateAssociatedTokenIdempotentInstruction({
-          payer: config.feePayer,
-          ata: destination,
-          owner: address(movement.destination),
-          mint,
-        }),
-      ]
+      const source = await escrowAccount
+      const owner = address(movement.destination)
+      const createAccount = getCreateAssociatedTokenIdempotentInstruction({ payer: config.feePayer, ata: destination, owner, mint })
       const signed = await signTransactionMessageWithSigners(
         appendTransactionMessageInstructions(
           [
-            createAccount,
+            ...(movement.kind === 'refund' ? [] : [createAccount]),
             getTransferCheckedInstruction({
               source,
               mint,
