@@ -16,22 +16,6 @@ afterEach(async () => {
   for (const method of [undefined, ...faulty, 'getBlockHeight', 'getSignaturesForAddress']) await fault({}, method)
 })
 
-const stateOf = async (paymentId: string) => (await market.ask('GET', `/api/payments/${paymentId}`)).body.state
-const unitsReserved = async () =>
-  (await market.sql(`select units_reserved as n from offer where id = '${market.machine.offerId}'`))[0]?.n as number
-
-/** Lets the reconciler work until the payment is decided. */
-async function untilDecided(paymentId: string): Promise<unknown> {
-  const giveUpAt = Date.now() + 20_000
-  for (;;) {
-    const state = await stateOf(paymentId)
-    if (state !== 'claimed' && state !== 'submitted') return state
-    if (Date.now() > giveUpAt) throw new Error(`payment ${paymentId} stays ${state}`)
-    await market.advance(2_000)
-    await market.tick()
-  }
-}
-
 /** What must be true after any fault: 201 for the same header, one payment moved, one container ordered. */
 async function expectPaidOnce(quoted: { request: unknown; paid: { rentalId: string; paymentId: string } }, header: string, before: bigint) {
   const again = await market.pay(quoted.request, header)
@@ -52,7 +36,7 @@ test('a lost answer to sendTransaction is not a lost payment: the chain tells th
   await fault({ dropResponses: 1 }, 'sendTransaction')
   const answer = await market.pay(quoted.request, header)
   expect([201, 202]).toContain(answer.status)
-  await untilDecided(quoted.paid.paymentId)
+  await market.untilDecided(quoted.paid.paymentId)
   await expectPaidOnce(quoted, header, before)
 })
 
@@ -64,9 +48,9 @@ test('while the chain cannot be asked the answer is 202, and the same header is 
   for (const method of ['getSignatureStatuses', 'getTransaction', 'getSignaturesForAddress']) await fault({ refuse: forEver }, method)
   const answer = await market.pay(quoted.request, header)
   expect(answer).toMatchObject({ status: 202, body: { code: 'payment_pending', paymentId: quoted.paid.paymentId } })
-  expect(await stateOf(quoted.paid.paymentId)).toBe('submitted')
+  expect(await market.paymentState(quoted.paid.paymentId)).toBe('submitted')
   for (const method of ['getSignatureStatuses', 'getTransaction', 'getSignaturesForAddress']) await fault({}, method)
-  expect(await untilDecided(quoted.paid.paymentId)).toBe('settled')
+  expect(await market.untilDecided(quoted.paid.paymentId)).toBe('settled')
   await expectPaidOnce(quoted, header, before)
 })
 
@@ -80,7 +64,7 @@ test('a payment whose signature nobody kept is found by its memo', async () => {
   for (const method of ['getSignatureStatuses', 'getTransaction', 'getSignaturesForAddress']) await fault({}, method)
   // The transaction is on chain already, so it would be refused now; only its memo leads to it.
   await fault({ refuse: forEver }, 'sendTransaction')
-  expect(await untilDecided(quoted.paid.paymentId)).toBe('settled')
+  expect(await market.untilDecided(quoted.paid.paymentId)).toBe('settled')
   await fault({}, 'sendTransaction')
   await expectPaidOnce(quoted, header, before)
 })
@@ -100,12 +84,12 @@ test('a chain that is away when the payment arrives is 503: nothing is claimed o
   const before = (await market.balances()).renter
   const quoted = await market.quote()
   const header = await market.sign(quoted)
-  const held = await unitsReserved()
+  const held = await market.unitsReserved()
   await fault({ refuse: forEver })
   const away = await market.pay(quoted.request, header)
   expect(away).toMatchObject({ status: 503, body: { code: 'chain_unavailable' } })
   expect(away.headers.get('retry-after')).toBeTruthy()
-  expect(await unitsReserved()).toBe(held)
+  expect(await market.unitsReserved()).toBe(held)
   expect((await market.ask('GET', `/api/payments/${quoted.paid.paymentId}`)).status).toBe(404)
   await fault({})
   expect((await market.pay(quoted.request, header)).status).toBe(201)
@@ -119,7 +103,7 @@ test('a chain that goes away between judging and sending leaves the claim, and t
   await fault({ refuse: 1 }, 'getLatestBlockhash')
   const answer = await market.pay(quoted.request, header)
   expect(answer, answer.text).toMatchObject({ status: 202, body: { state: 'claimed' } })
-  expect(await untilDecided(quoted.paid.paymentId)).toBe('settled')
+  expect(await market.untilDecided(quoted.paid.paymentId)).toBe('settled')
   await expectPaidOnce(quoted, header, before)
 })
 
@@ -130,20 +114,20 @@ test('a send that never reached the chain is sent again, the same transaction', 
   await fault({ refuse: 1 }, 'sendTransaction')
   const answer: Answered = await market.pay(quoted.request, header)
   expect(answer).toMatchObject({ status: 202, body: { state: 'submitted' } })
-  expect(await untilDecided(quoted.paid.paymentId)).toBe('settled')
+  expect(await market.untilDecided(quoted.paid.paymentId)).toBe('settled')
   await expectPaidOnce(quoted, header, before)
 }, 90_000)
 
 test('what can never land is given up past its last height: nothing was charged and the units are free again', async () => {
   const before = (await market.balances()).renter
-  const held = await unitsReserved()
+  const held = await market.unitsReserved()
   const quoted = await market.quote()
   const header = await market.sign(quoted)
   await fault({ refuse: forEver }, 'sendTransaction')
   expect((await market.pay(quoted.request, header)).status).toBe(202)
-  expect(await unitsReserved()).toBe(held + 1)
-  expect(await untilDecided(quoted.paid.paymentId)).toBe('expired')
-  expect(await unitsReserved()).toBe(held)
+  expect(await market.unitsReserved()).toBe(held + 1)
+  expect(await market.untilDecided(quoted.paid.paymentId)).toBe('expired')
+  expect(await market.unitsReserved()).toBe(held)
   expect((await market.balances()).renter).toBe(before)
   expect(await market.pay(quoted.request, header)).toMatchObject({ status: 402, body: { code: 'payment_failed' } })
 }, 90_000)

@@ -25,21 +25,6 @@ afterAll(async () => {
 })
 afterEach(() => facilitator.behave())
 
-const stateOf = async (paymentId: string) => (await market.ask('GET', `/api/payments/${paymentId}`)).body.state
-const unitsReserved = async () =>
-  (await market.sql(`select units_reserved as n from offer where id = '${market.machine.offerId}'`))[0]?.n as number
-
-async function untilDecided(paymentId: string): Promise<unknown> {
-  const giveUpAt = Date.now() + 25_000
-  for (;;) {
-    const state = await stateOf(paymentId)
-    if (state !== 'claimed' && state !== 'submitted') return state
-    if (Date.now() > giveUpAt) throw new Error(`payment ${paymentId} stays ${state}`)
-    await market.advance(2_000)
-    await market.tick()
-  }
-}
-
 test('a remote facilitator settles, its own fee payer pays the network, and the rental runs', async () => {
   const before = (await market.balances()).renter
   const quoted = await market.quote()
@@ -54,7 +39,7 @@ test('a remote facilitator settles, its own fee payer pays the network, and the 
 
 test('one that says success but sent nothing activates nothing, and past the last height nothing is held either', async () => {
   const before = (await market.balances()).renter
-  const held = await unitsReserved()
+  const held = await market.unitsReserved()
   const quoted = await market.quote()
   const header = await market.sign(quoted)
   const [landed] = await market.sql(`select signature from payment where status = 'settled' limit 1`)
@@ -66,8 +51,8 @@ test('one that says success but sent nothing activates nothing, and past the las
   const answer = await market.pay(quoted.request, header)
   expect(answer).toMatchObject({ status: 202, body: { code: 'payment_pending' } })
   facilitator.misbehave('settle', { status: 200, body: { success: true, transaction: '1'.repeat(64), network: devnet, payer: '' } })
-  expect(await untilDecided(quoted.paid.paymentId)).toBe('expired')
-  expect(await unitsReserved()).toBe(held)
+  expect(await market.untilDecided(quoted.paid.paymentId)).toBe('expired')
+  expect(await market.unitsReserved()).toBe(held)
   expect((await market.balances()).renter).toBe(before)
   expect(await market.pay(quoted.request, header)).toMatchObject({ status: 402, body: { code: 'payment_failed' } })
 }, 60_000)
@@ -88,7 +73,7 @@ test.each([
   const header = await market.sign(quoted)
   facilitator.misbehave('settle', how)
   expect([201, 202]).toContain((await market.pay(quoted.request, header)).status)
-  expect(await untilDecided(quoted.paid.paymentId)).toBe('settled')
+  expect(await market.untilDecided(quoted.paid.paymentId)).toBe('settled')
   expect((await market.pay(quoted.request, header)).status).toBe(201)
   expect(before - (await market.balances()).renter).toBe(10_000n)
 })
@@ -99,13 +84,13 @@ test('one that settles late is waited for with 202, and a second hand that is to
   const header = await market.sign(quoted)
   facilitator.misbehave('settle', { status: 500, body: {}, after: true, delayMs: 1_500, times: 1 })
   const paying = market.pay(quoted.request, header)
-  while ((await stateOf(quoted.paid.paymentId)) !== 'submitted') await new Promise((resolve) => setTimeout(resolve, 10))
+  while ((await market.paymentState(quoted.paid.paymentId)) !== 'submitted') await new Promise((resolve) => setTimeout(resolve, 10))
   facilitator.misbehave('verify', { status: 200, body: { isValid: false, invalidReason: 'already_processed' } })
   await market.advance(10_000)
   await market.tick()
-  expect(['submitted', 'settled']).toContain(await stateOf(quoted.paid.paymentId))
+  expect(['submitted', 'settled']).toContain(await market.paymentState(quoted.paid.paymentId))
   await paying
-  expect(await untilDecided(quoted.paid.paymentId)).toBe('settled')
+  expect(await market.untilDecided(quoted.paid.paymentId)).toBe('settled')
   expect((await market.pay(quoted.request, header)).status).toBe(201)
   expect(before - (await market.balances()).renter).toBe(10_000n)
 })
@@ -118,23 +103,23 @@ test('one whose /verify fails for a moment is asked again', async () => {
 
 test('one whose /verify stays broken is 503 with nothing claimed, and the header pays once it works', async () => {
   facilitator.misbehave('verify', { status: 500, body: { isValid: false, invalidReason: 'unexpected_error' } })
-  const held = await unitsReserved()
+  const held = await market.unitsReserved()
   const quoted = await market.quote()
   const header = await market.sign(quoted)
   expect(await market.pay(quoted.request, header)).toMatchObject({ status: 503, body: { code: 'chain_unavailable' } })
-  expect(await unitsReserved()).toBe(held)
+  expect(await market.unitsReserved()).toBe(held)
   facilitator.behave()
   expect((await market.pay(quoted.request, header)).status).toBe(201)
 })
 
 test.each([200, 400])('one that says "not valid" with %i ends it: payment_failed, no units held, nothing settled', async (status) => {
   facilitator.misbehave('verify', { status, body: { isValid: false, invalidReason: 'blocked_wallet' } })
-  const [held, before] = [await unitsReserved(), (await market.balances()).renter]
+  const [held, before] = [await market.unitsReserved(), (await market.balances()).renter]
   const quoted = await market.quote()
   const settles = facilitator.calls.filter((call) => call === 'settle').length
   const answer = await market.pay(quoted.request, await market.sign(quoted))
   expect(answer).toMatchObject({ status: 402, body: { code: 'payment_failed', reason: 'blocked_wallet' } })
-  expect(await unitsReserved()).toBe(held)
+  expect(await market.unitsReserved()).toBe(held)
   expect((await market.balances()).renter).toBe(before)
   expect(facilitator.calls.filter((call) => call === 'settle')).toHaveLength(settles)
 })

@@ -187,6 +187,29 @@ export async function openTestHouse(
     }
   }
 
+  /** Rows of a query on the market's database, past all of its code. */
+  const sql = (...statements: string[]) => runStatements(database.url, ...statements)
+
+  /** Lets time pass for the market and its machines; the chain's own time does not move. Online machines send a heartbeat. */
+  async function advance(ms: number): Promise<void> {
+    aheadMs += ms
+    for (const each of machines) if (each.isConnected) await each.heartbeat()
+  }
+
+  const paymentState = async (paymentId: string) => (await ask('GET', `/api/payments/${paymentId}`)).body.state
+
+  /** Lets the reconciler work until a payment is decided; throws after 25 s of real time. */
+  async function untilDecided(paymentId: string): Promise<unknown> {
+    const giveUpAt = Date.now() + 25_000
+    for (;;) {
+      const state = await paymentState(paymentId)
+      if (state !== 'claimed' && state !== 'submitted') return state
+      if (Date.now() > giveUpAt) throw new Error(`payment ${paymentId} stays ${state}`)
+      await advance(2_000)
+      await tick()
+    }
+  }
+
   const usdcOf = (owner: string) => usdcBalance(chain.rpcUrl, env.usdcMint, owner)
 
   /** What each side holds on chain, in atoms. */
@@ -223,15 +246,14 @@ export async function openTestHouse(
     usdcOf,
     balances,
     now,
-    /** Lets time pass for the market and its machines; the chain's own time does not move. Online machines send a heartbeat. */
-    async advance(ms: number): Promise<void> {
-      aheadMs += ms
-      for (const each of machines) if (each.isConnected) await each.heartbeat()
-    },
+    advance,
+    paymentState,
+    untilDecided,
+    /** How many units of the first machine's offer are taken. */
+    unitsReserved: async () => Number((await sql(`select units_reserved as n from offer where id = '${machine.offerId}'`))[0]?.n),
     /** The ledger's sums per account; they always add up to zero. */
     ledger: () => sumAccounts(house.db),
-    /** Rows of a query on the market's database, past all of its code. */
-    sql: (...statements: string[]) => runStatements(database.url, ...statements),
+    sql,
     /** The typed client over this API. */
     client: (accessToken?: string) =>
       marketClient({

@@ -11,7 +11,7 @@ import { findOffer, reserveUnits } from '../offers/store.ts'
 import { readQuote, requestDigest } from '../rentals/quote-token.ts'
 import { addRental, lockRental } from '../rentals/store.ts'
 import { decidePayment } from './decide-payment.ts'
-import type { Charge, PaymentProof, PaymentRail } from './payment-rail.ts'
+import { type Charge, chargeOf, type PaymentProof, type PaymentRail } from './payment-rail.ts'
 import { addPayment, findClaims, findPayment, type PaymentRecord } from './store.ts'
 
 /** How long a claim is in one worker's hand before the reconciler may take it, in ms. Short, because two hands do no harm: the token guards the broadcast. */
@@ -166,10 +166,4 @@ function outcome(quote: Quote, charge: Charge, payment: PaymentRecord): Accepted
   if (payment.status === 'rejected' || payment.status === 'expired')
     throw new Problem('payment_failed', { paymentId: payment.id, reason: payment.lastError ?? payment.status })
   return { quote, charge, state: payment.status, signature: payment.signature, payer: payment.payer }
-}
-
-/** The charge that a quote asks for. */
-export function chargeOf(quote: Pick<Quote, 'paymentId' | 'amountAtoms' | 'payTo' | 'asset' | 'network'>): Charge {
-  const { paymentId, payTo, asset, network } = quote
-  return { paymentId, amountAtoms: BigInt(quote.amountAtoms), payTo, asset, network }
 }

@@ -5,6 +5,12 @@ import type { Quote } from '@flow402/protocol/payment'
 /** What a payment must be, exactly. `memo` binds it on chain to one payment id. */
 export type Charge = { paymentId: string; amountAtoms: bigint; payTo: string; asset: string; network: string }
 
+/** The charge that a quote asks for. */
+export function chargeOf(quote: Pick<Quote, 'paymentId' | 'amountAtoms' | 'payTo' | 'asset' | 'network'>): Charge {
+  const { paymentId, payTo, asset, network } = quote
+  return { paymentId, amountAtoms: BigInt(quote.amountAtoms), payTo, asset, network }
+}
+
 /** What a client sent as payment, read but not believed: the quote's signature and the chain decide. */
 export type PaymentProof = {
   quoteToken: string

@@ -4,7 +4,7 @@ import type { Quote } from '@flow402/protocol/payment'
 import { Problem } from '@flow402/protocol/problem'
 import { decodePaymentSignatureHeader, encodePaymentRequiredHeader, encodePaymentResponseHeader } from '@x402/core/http'
 import type { Network, PaymentPayload, PaymentRequirements } from '@x402/core/types'
-import type { Charge, PaymentProof } from './payment-rail.ts'
+import { type Charge, chargeOf, type PaymentProof } from './payment-rail.ts'
 import { readTransaction } from './x402-transaction.ts'
 
 /** Seconds that the client has to pay. */
@@ -28,13 +28,6 @@ export function requirementsFor(charge: Charge, feePayer: string, quoteToken?: s
 
 /** The value of PAYMENT-REQUIRED: base64 of the JSON (x402 v2). */
 export function encodeChallenge(quote: Quote, token: string, feePayer: string, resourceUrl: string): string {
-  const charge: Charge = {
-    paymentId: quote.paymentId,
-    amountAtoms: BigInt(quote.amountAtoms),
-    payTo: quote.payTo,
-    asset: quote.asset,
-    network: quote.network,
-  }
   return encodePaymentRequiredHeader({
     x402Version: 2,
     error: 'Payment is required',
@@ -43,7 +36,7 @@ export function encodeChallenge(quote: Quote, token: string, feePayer: string, r
       description: `${quote.kind === 'rent' ? 'Rent' : 'Extend'} ${quote.units} unit(s) for ${quote.minutes} minute(s)`,
       mimeType: 'application/json',
     },
-    accepts: [requirementsFor(charge, feePayer, token)],
+    accepts: [requirementsFor(chargeOf(quote), feePayer, token)],
   })
 }
 
