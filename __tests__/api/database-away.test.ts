@@ -1,19 +1,16 @@
 // A database that is away: 503 meanwhile, nothing lost, and the market recovers by itself.
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { type ChaosProxy, proxyBefore } from '../support/chaos-proxy.ts'
 import { openTestHouse, type TestHouse } from '../support/house.ts'
-import { openWire, type Wire } from '../support/wire.ts'
 
 let market: TestHouse
-let wire: Wire
+let wire: ChaosProxy
 beforeAll(async () => {
   market = await openTestHouse({
     terms: { unitsTotal: 40 },
     async settings({ databaseUrl }) {
-      const url = new URL(databaseUrl)
-      wire = await openWire({ host: url.hostname, port: Number(url.port) })
-      url.port = String(wire.port)
-      url.hostname = '127.0.0.1'
-      return { DATABASE_URL: url.href }
+      wire = await proxyBefore(databaseUrl)
+      return { DATABASE_URL: wire.through(databaseUrl) }
     },
   })
 })
@@ -40,7 +37,7 @@ test('while it is away every answer is 503 problem+json, and afterwards everythi
     expect(answer.headers.get('retry-after')).toBeTruthy()
   }
   expect(await market.ask('GET', '/api/health')).toMatchObject({ status: 503, body: { code: 'not_ready' } })
-  wire.mend()
+  await wire.mend()
   expect((await market.ask('GET', '/api/health')).status).toBe(200)
   expect((await market.stop(rental.id)).status).toBe(202)
   await market.until(rental.id, 'settled')
@@ -58,7 +55,7 @@ test('a database that breaks anywhere on the way of a payment loses nothing: the
     expect([201, 202, 503], first.text).toContain(first.status)
     // Until every connection has noticed.
     await new Promise((resolve) => setTimeout(resolve, 50))
-    wire.mend()
+    await wire.mend()
     // Nothing happens by itself in this house: a claim that was left behind is taken up by the reconciler.
     for (let tries = 0; tries < 40; tries++) {
       const told = await market.ask('GET', `/api/payments/${quoted.paid.paymentId}`)
