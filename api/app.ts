@@ -32,20 +32,21 @@ export function buildApi(house: House): OpenAPIHono {
     }),
   )
 
-  door(app, house.keys, endpoints.health, async ({ c }) => {
+  door(app, house, endpoints.health, async ({ c }) => {
     const health = await checkHealth(house)
     if (health.status === 'ok') return c.json(health)
     const failed = Object.entries(health.checks).filter(([, part]) => !part.ok)
     const detail = failed.map(([name, part]) => `${name}: ${part.detail}`).join('; ')
     return problemResponse(new Problem('not_ready', { detail, health }), c)
   })
-  door(app, house.keys, endpoints.network, ({ c }) => c.json(readNetwork(house)))
+  door(app, house, endpoints.network, ({ c }) => c.json(readNetwork(house)))
   offerRoutes(app, house)
   rentalRoutes(app, house)
   paymentRoutes(app, house)
   nodeRoutes(app, house)
 
-  app.openAPIRegistry.registerComponent('securitySchemes', 'rentalToken', { type: 'http', scheme: 'bearer' })
+  for (const scheme of ['rentalToken', 'nodeToken', 'adminToken'])
+    app.openAPIRegistry.registerComponent('securitySchemes', scheme, { type: 'http', scheme: 'bearer' })
   app.get('/api/openapi.json', (c) =>
     c.json(app.getOpenAPI31Document({ openapi: '3.1.0', info: { title: 'Flow402', version: house.version, license: { name: 'MIT' } } })),
   )

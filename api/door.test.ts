@@ -2,11 +2,12 @@
 import { endpoints } from '@flow402/protocol/endpoints'
 import { OpenAPIHono } from '@hono/zod-openapi'
 import { expect, test } from 'vitest'
+import type { House } from '../lib/wiring.ts'
 import { door } from './door.ts'
 import { problemResponse } from './problem-response.ts'
 
 const app = new OpenAPIHono()
-door(app, { accessSecret: Buffer.alloc(32) }, endpoints.requestRental, ({ body, c }) => c.json(body))
+door(app, {} as House, endpoints.requestRental, ({ body, c }) => c.json(body))
 app.onError(problemResponse)
 
 const send = (env: string) =>

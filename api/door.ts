@@ -1,35 +1,59 @@
-// A door: one endpoint of the table bound to its handler, with its input parsed and its rental token checked.
+// A door: one endpoint of the table bound to its handler, with its input parsed and its caller known.
 
-import type { Endpoint } from '@flow402/protocol/endpoints'
+import type { Access, Endpoint } from '@flow402/protocol/endpoints'
 import { Problem, ProblemBody, type ProblemCode, problems } from '@flow402/protocol/problem'
 import { createRoute, type OpenAPIHono, type RouteConfig } from '@hono/zod-openapi'
 import type { Context } from 'hono'
 import type { z } from 'zod'
 import { requireAccess } from '../lib/auth/access-token.ts'
-import type { MarketKeys } from '../lib/auth/market-keys.ts'
+import { requireAdmin, type Who } from '../lib/auth/who.ts'
+import { requireParty } from '../lib/rentals/require-party.ts'
+import type { House } from '../lib/wiring.ts'
 import { invalidRequest } from './problem-response.ts'
 
 type Parsed<S> = S extends z.ZodType ? z.output<S> : undefined
-/** What a handler gets: parsed input, and the raw context for headers and streams. */
-export type Input<E extends Endpoint> = { params: Parsed<E['params']>; query: Parsed<E['query']>; body: Parsed<E['body']>; c: Context }
+/** What a handler gets: parsed input, who asks, and the raw context for headers and streams. */
+export type Input<E extends Endpoint> = {
+  params: Parsed<E['params']>
+  query: Parsed<E['query']>
+  body: Parsed<E['body']>
+  who: E['access'] extends 'public' ? undefined : Who
+  c: Context
+}
+type Deps = Pick<House, 'db' | 'now' | 'keys' | 'env'>
 
 /** Binds an endpoint. The handler's input types come from the table; unknown fields are refused by its strict schemas. */
 export function door<E extends Endpoint>(
   app: OpenAPIHono,
-  keys: Pick<MarketKeys, 'accessSecret'>,
+  house: Deps,
   endpoint: E,
   handle: (input: Input<E>) => Promise<Response> | Response,
 ): void {
   const route = createRoute(describe(endpoint))
   app.openAPIRegistry.registerPath(route)
   app.on(endpoint.method.toUpperCase(), endpoint.path.replaceAll(/\{(\w+)\}/g, ':$1'), async (c) => {
-    if (endpoint.access === 'rental') requireAccess(keys, c.req.param('id') ?? '', bearer(c))
+    const known = admit(house, endpoint.access, c)
     const params = endpoint.params?.safeParse(c.req.param())
     if (params && !params.success) throw new Problem(missingOf(endpoint))
     const query = parse(endpoint.query, c.req.query())
+    // A party's rental is known from the path at once, from the body once that is read.
+    const token = bearer(c)
+    const ofPath = endpoint.access === 'party' && params ? await requireParty(house, (params.data as { id: string }).id, token) : known
     const body = endpoint.body ? parse(endpoint.body, await readJson(c)) : undefined
-    return handle({ params: params?.data, query, body, c } as Input<E>)
+    const who = endpoint.access === 'party' && !params ? await requireParty(house, (body as { rentalId: string }).rentalId, token) : ofPath
+    return handle({ params: params?.data, query, body, who, c } as Input<E>)
   })
+}
+
+/** Who asks, as far as it can be known before the input is read. Throws what a caller without the right token is told. */
+function admit(house: Deps, access: Access, c: Context): Who | undefined {
+  const token = bearer(c)
+  if (access === 'public') return undefined
+  if (access === 'admin') return requireAdmin(house.env.adminToken, token)
+  if (!token) throw new Problem('unauthorized')
+  if (access === 'party') return undefined
+  requireAccess(house.keys, c.req.param('id') ?? '', token)
+  return { kind: 'renter' }
 }
 
 /** An id that cannot exist is answered like one that does not. */
@@ -89,6 +113,13 @@ async function readJson(c: Context): Promise<unknown> {
   }
 }
 
+/** The bearer tokens of each kind of access, as app.ts names them in the OpenAPI document. */
+const schemes: Record<Exclude<Access, 'public'>, string[]> = {
+  rental: ['rentalToken'],
+  party: ['rentalToken', 'nodeToken', 'adminToken'],
+  admin: ['adminToken'],
+}
+
 /** The endpoint as the OpenAPI document describes it. */
 function describe(endpoint: Endpoint): RouteConfig {
   const responses: RouteConfig['responses'] = {}
@@ -106,7 +137,7 @@ function describe(endpoint: Endpoint): RouteConfig {
     method: endpoint.method,
     path: endpoint.path,
     summary: endpoint.summary,
-    ...(endpoint.access === 'rental' ? { security: [{ rentalToken: [] }] } : {}),
+    ...(endpoint.access === 'public' ? {} : { security: schemes[endpoint.access].map((scheme) => ({ [scheme]: [] })) }),
     request: {
       ...(endpoint.params ? { params: endpoint.params } : {}),
       ...(endpoint.query ? { query: endpoint.query } : {}),

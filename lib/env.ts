@@ -28,6 +28,7 @@ const Settings = z.object({
   FAUCET_URL: optionalUrl,
   EXPLORER_URL: optionalUrl,
   FLOW402_SECRET: Secret,
+  ADMIN_TOKEN: Secret.optional().or(z.literal('').transform(() => undefined)),
   ESCROW_SECRET_KEY: Secret,
   FEE_PAYER_SECRET_KEY: Secret,
   FEE_ADDRESS: z.string().min(32).max(44),
@@ -54,6 +55,8 @@ export type Env = {
   faucetUrl: string | undefined
   explorerUrl: string | undefined
   secret: string
+  /** The admin's bearer token; undefined: nobody is admin. */
+  adminToken: string | undefined
   escrowSecretKey: string
   feePayerSecretKey: string
   feeAddress: string
@@ -91,6 +94,7 @@ export function readEnv(source: Record<string, string | undefined> = process.env
     faucetUrl: s.FAUCET_URL,
     explorerUrl: s.EXPLORER_URL,
     secret: s.FLOW402_SECRET,
+    adminToken: s.ADMIN_TOKEN,
     escrowSecretKey: s.ESCROW_SECRET_KEY,
     feePayerSecretKey: s.FEE_PAYER_SECRET_KEY,
     feeAddress: s.FEE_ADDRESS,

@@ -163,6 +163,7 @@ export function prepareHouse(options: { port: number; isDevelopment: boolean }) 
       SOLANA_RPC_URL: chain.rpcUrl,
       FAUCET_URL: chain.faucetUrl,
       FLOW402_SECRET: keys.secrets.market,
+      ADMIN_TOKEN: keys.secrets.admin,
       ESCROW_SECRET_KEY: keys.secrets.escrow,
       FEE_PAYER_SECRET_KEY: keys.secrets.feePayer,
       FEE_ADDRESS: keys.fee,

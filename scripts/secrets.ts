@@ -5,19 +5,30 @@ import { createKeyPairSignerFromPrivateKeyBytes } from '@solana/kit'
 import { z } from 'zod'
 import { stateDir, writeWhole } from './state.ts'
 
-const names = ['market', 'escrow', 'feePayer', 'fee', 'provider'] as const
-const Secrets = z.strictObject({ market: z.string(), escrow: z.string(), feePayer: z.string(), fee: z.string(), provider: z.string() })
+const Secrets = z.strictObject({
+  market: z.string(),
+  admin: z.string(),
+  escrow: z.string(),
+  feePayer: z.string(),
+  fee: z.string(),
+  provider: z.string(),
+})
 
-/** Each 32 bytes in base64url: what the market signs with, and the seeds of the wallets of escrow, fee payer, fees and local provider. */
+/**
+ * Each 32 bytes in base64url: what the market signs with, the admin's bearer token, and the seeds of the wallets of escrow, fee payer, fees
+ * and local provider.
+ */
 export type Secrets = z.infer<typeof Secrets>
 
-/** Reads the secrets, or makes them the first time. */
+/** Reads the secrets; makes them the first time, and what an older file lacks. */
 export function openSecrets(): { secrets: Secrets; isNew: boolean } {
   const file = stateDir('secrets.json')
-  if (existsSync(file)) return { secrets: Secrets.parse(JSON.parse(readFileSync(file, 'utf8'))), isNew: false }
-  const secrets = Secrets.parse(Object.fromEntries(names.map((name) => [name, randomBytes(32).toString('base64url')])))
-  writeWhole(file, JSON.stringify(secrets, null, 2))
-  return { secrets, isNew: true }
+  const isNew = !existsSync(file)
+  const known = isNew ? {} : Secrets.partial().parse(JSON.parse(readFileSync(file, 'utf8')))
+  const made = Object.fromEntries(Object.keys(Secrets.shape).map((name) => [name, randomBytes(32).toString('base64url')]))
+  const secrets = Secrets.parse({ ...made, ...known })
+  if (Object.keys(known).length < Object.keys(secrets).length) writeWhole(file, JSON.stringify(secrets, null, 2))
+  return { secrets, isNew }
 }
 
 /** The Solana address of a seed. */

@@ -7,7 +7,7 @@ import type { House } from '../../lib/wiring.ts'
 import { door } from '../door.ts'
 
 export function nodeRoutes(app: OpenAPIHono, house: House): void {
-  door(app, house.keys, endpoints.enrolNode, async ({ body, c }) => {
+  door(app, house, endpoints.enrolNode, async ({ body, c }) => {
     const origin = new URL(house.env.publicUrl ?? c.req.url)
     const tunnelUrl = `${origin.protocol === 'https:' ? 'wss:' : 'ws:'}//${origin.host}${tunnelPath}`
     return c.json(await enrolNode({ ...house, tunnelUrl }, body), 201)

@@ -8,6 +8,6 @@ import type { House } from '../../lib/wiring.ts'
 import { door } from '../door.ts'
 
 export function offerRoutes(app: OpenAPIHono, house: House): void {
-  door(app, house.keys, endpoints.listOffers, async ({ query, c }) => c.json(await listOffers(house, query)))
-  door(app, house.keys, endpoints.getOffer, async ({ params, c }) => c.json(await getOffer(house, params.id)))
+  door(app, house, endpoints.listOffers, async ({ query, c }) => c.json(await listOffers(house, query)))
+  door(app, house, endpoints.getOffer, async ({ params, c }) => c.json(await getOffer(house, params.id)))
 }

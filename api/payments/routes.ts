@@ -7,5 +7,5 @@ import type { House } from '../../lib/wiring.ts'
 import { door } from '../door.ts'
 
 export function paymentRoutes(app: OpenAPIHono, house: House): void {
-  door(app, house.keys, endpoints.getPayment, async ({ params, c }) => c.json(await getPayment(house, params.id)))
+  door(app, house, endpoints.getPayment, async ({ params, c }) => c.json(await getPayment(house, params.id)))
 }

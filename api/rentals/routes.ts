@@ -14,7 +14,7 @@ import { door } from '../door.ts'
 import { answerPaid, paymentProof, paymentRequired } from './paid.ts'
 
 export function rentalRoutes(app: OpenAPIHono, house: House): void {
-  door(app, house.keys, endpoints.requestRental, async ({ body, c }) => {
+  door(app, house, endpoints.requestRental, async ({ body, c }) => {
     const proof = paymentProof(c)
     if (!proof) return paymentRequired(c, house, await quoteRental(house, body))
     const accepted = await acceptRental(house, body, proof)
@@ -27,16 +27,16 @@ export function rentalRoutes(app: OpenAPIHono, house: House): void {
     )
   })
 
-  door(app, house.keys, endpoints.getRental, async ({ params, c }) => c.json(await getRental(house, params.id)))
+  door(app, house, endpoints.getRental, async ({ params, c }) => c.json(await getRental(house, params.id)))
 
-  door(app, house.keys, endpoints.stopRental, async ({ params, c }) => {
+  door(app, house, endpoints.stopRental, async ({ params, c }) => {
     const rental = await stopRental(house, params.id)
     house.wake('orders')
     house.wake('books')
     return c.json(rental, 202)
   })
 
-  door(app, house.keys, endpoints.extendRental, async ({ params, body, c }) => {
+  door(app, house, endpoints.extendRental, async ({ params, body, c }) => {
     const proof = paymentProof(c)
     if (!proof) return paymentRequired(c, house, await quoteExtension(house, params.id, body))
     const accepted = await acceptExtension(house, params.id, body, proof)
@@ -45,9 +45,9 @@ export function rentalRoutes(app: OpenAPIHono, house: House): void {
     return answerPaid(c, house, accepted, async () => c.json(await getRental(house, params.id), 200))
   })
 
-  door(app, house.keys, endpoints.execRental, async ({ params, body, c }) => c.json(await execInRental(house, params.id, body)))
+  door(app, house, endpoints.execRental, async ({ params, body, c }) => c.json(await execInRental(house, params.id, body)))
 
-  door(app, house.keys, endpoints.rentalLogs, async ({ params, query, c }) => {
+  door(app, house, endpoints.rentalLogs, async ({ params, query, c }) => {
     const follow = query.follow === '1' || query.follow === 'true'
     const logs = await readLogs(house, params.id, { follow, tail: query.tail })
     c.req.raw.signal.addEventListener('abort', () => logs.destroy())
@@ -56,5 +56,5 @@ export function rentalRoutes(app: OpenAPIHono, house: House): void {
     })
   })
 
-  door(app, house.keys, endpoints.getReceipt, async ({ params, c }) => c.json(await getReceipt(house, params.id)))
+  door(app, house, endpoints.getReceipt, async ({ params, c }) => c.json(await getReceipt(house, params.id)))
 }

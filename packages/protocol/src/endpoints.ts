@@ -9,12 +9,18 @@ import type { ProblemCode } from './problem.ts'
 import { Receipt } from './receipt.ts'
 import { CreatedRental, ExecRequest, ExecResult, ExtendRequest, LogsQuery, Rental, RentalRequest } from './rental.ts'
 
-/** One endpoint: `{id}` marks path parameters; `access` is the rental's bearer token; `paid` answers 402 until paid. */
+/**
+ * Whose bearer token opens an endpoint. `rental`: the token of the rental in the path. `party`: that, or a token signed by the machine that
+ * runs the rental (`nodeTokenType`), or the admin's; the rental is the one in the path, or the body's `rentalId`. `admin`: the admin's.
+ */
+export type Access = 'public' | 'rental' | 'party' | 'admin'
+
+/** One endpoint: `{id}` marks path parameters; `paid` answers 402 until paid. */
 export type Endpoint = {
   method: 'get' | 'post'
   path: string
   summary: string
-  access: 'public' | 'rental'
+  access: Access
   paid?: true
   params?: z.ZodObject
   query?: z.ZodObject

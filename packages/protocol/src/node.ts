@@ -76,3 +76,10 @@ export type Enrolment = z.infer<typeof Enrolment>
 /** The node as anyone may see it. */
 export const NodeView = z.strictObject({ id: NodeId, name: z.string(), region: z.string(), online: z.boolean() })
 export type NodeView = z.infer<typeof NodeView>
+
+/**
+ * The provider's bearer token: a compact JWS (EdDSA, RFC 7515, RFC 7519) by the node's key with this `typ`, `sub` the node's id, `aud` the
+ * market's public key and `exp` at most `nodeTokenSecondsAtMost` ahead.
+ */
+export const nodeTokenType = 'flow402-node+jwt'
+export const nodeTokenSecondsAtMost = 300
