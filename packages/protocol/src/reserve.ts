@@ -1,0 +1,112 @@
+// Reserves: what the market has on chain beside what it owes, and the Merkle sum tree by which each creditor finds itself in the sum.
+import { z } from 'zod'
+import { Atoms } from './money.ts'
+
+const Hash = z.string().regex(/^[0-9a-f]{64}$/, 'a SHA-256 in 64 hex digits')
+const Instant = z.iso.datetime()
+/** A difference: atoms that may be below zero. */
+const SignedAtoms = z.string().regex(/^(0|-?[1-9]\d{0,17})$/, 'a whole number of atoms, perhaps below zero')
+
+/** The accounts of what is owed, as the ledger names them. */
+export const LiabilityAccount = z.enum(['held', 'provider', 'disputed', 'refund', 'fee', 'unmatched'])
+export type LiabilityAccount = z.infer<typeof LiabilityAccount>
+
+/**
+ * The newest snapshot: everything owed at one finalized slot, under one root. `leaves` and `root` name the tree that proofs lead to.
+ * `waitingAtoms` had been received but not been booked yet when the chain was read.
+ */
+export const ReserveSnapshot = z.strictObject({
+  id: z.string().regex(/^\d{1,18}$/),
+  slot: z.string().regex(/^\d{1,20}$/),
+  at: Instant,
+  onChainAtoms: Atoms,
+  liabilitiesAtoms: Atoms,
+  capitalAtoms: Atoms,
+  waitingAtoms: SignedAtoms,
+  breakdown: z.record(LiabilityAccount, Atoms),
+  root: Hash,
+  leaves: z.int().min(0),
+})
+export type ReserveSnapshot = z.infer<typeof ReserveSnapshot>
+
+/**
+ * Answer of GET /api/reserves. `snapshot` is null until the first clean check. `differenceAtoms` is chain minus books of the newest check;
+ * when it is not zero `frozen` is true: nothing is paid out, and `snapshot` stays the last one that was right.
+ */
+export const Reserves = z.strictObject({
+  network: z.string(),
+  asset: z.string(),
+  escrow: z.string(),
+  escrowAccount: z.string().nullable(),
+  snapshot: ReserveSnapshot.nullable(),
+  checkedAt: Instant.nullable(),
+  checkedSlot: z
+    .string()
+    .regex(/^\d{1,20}$/)
+    .nullable(),
+  differenceAtoms: SignedAtoms.nullable(),
+  frozen: z.boolean(),
+})
+export type Reserves = z.infer<typeof Reserves>
+
+/** One step up the tree: the neighbour, on which side it stands, and the sum below it. */
+export const ReserveStep = z.strictObject({ side: z.enum(['left', 'right']), hash: Hash, sumAtoms: Atoms })
+export type ReserveStep = z.infer<typeof ReserveStep>
+
+/** Answer of GET /api/rentals/{id}/reserve-proof: the rental's leaf and the way from it to the root, the lowest step first. */
+export const ReserveProof = z.strictObject({
+  snapshotId: z.string().regex(/^\d{1,18}$/),
+  root: Hash,
+  liabilitiesAtoms: Atoms,
+  leaf: z.strictObject({ subject: z.string().min(1).max(128), amountAtoms: Atoms }),
+  path: z.array(ReserveStep).max(64),
+})
+export type ReserveProof = z.infer<typeof ReserveProof>
+
+const leafTag = new TextEncoder().encode('flow402-reserve-leaf-1')
+const nodeTag = new TextEncoder().encode('flow402-reserve-node-1')
+const sumBytes = 16
+/** The root of a tree without leaves: nothing is owed. */
+export const emptyRoot = '0'.repeat(64)
+
+/** A node of the tree: the hash of everything below it and the sum of it, in atoms. */
+export type SumNode = { hash: Uint8Array; sumAtoms: bigint }
+
+/**
+ * What a leaf's SHA-256 is taken over: the 22 bytes "flow402-reserve-leaf-1", the length of the subject in bytes (4, big-endian), the subject
+ * in UTF-8, and the amount (16 bytes, big-endian, unsigned). Throws a RangeError for an amount that does not fit.
+ */
+export function leafBytes(subject: string, amountAtoms: bigint): Uint8Array<ArrayBuffer> {
+  const name = new TextEncoder().encode(subject)
+  const length = new Uint8Array(4)
+  new DataView(length.buffer).setUint32(0, name.length)
+  return joined(leafTag, length, name, unsigned(amountAtoms))
+}
+
+/**
+ * What an inner node's SHA-256 is taken over: the 22 bytes "flow402-reserve-node-1", then the left hash (32 bytes), the left sum (16),
+ * the right hash (32) and the right sum (16). Its own sum is left + right. Throws a RangeError when that does not fit into 16 bytes.
+ */
+export function nodeBytes(left: SumNode, right: SumNode): Uint8Array<ArrayBuffer> {
+  unsigned(left.sumAtoms + right.sumAtoms)
+  return joined(nodeTag, left.hash, unsigned(left.sumAtoms), right.hash, unsigned(right.sumAtoms))
+}
+
+function unsigned(value: bigint): Uint8Array {
+  if (value < 0n || value >= 1n << 128n) throw new RangeError('a sum must be between 0 and 2^128')
+  const bytes = new Uint8Array(sumBytes)
+  const view = new DataView(bytes.buffer)
+  view.setBigUint64(0, value >> 64n)
+  view.setBigUint64(8, value & 0xffff_ffff_ffff_ffffn)
+  return bytes
+}
+
+function joined(...parts: Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
+  let at = 0
+  for (const part of parts) {
+    bytes.set(part, at)
+    at += part.length
+  }
+  return bytes
+}
