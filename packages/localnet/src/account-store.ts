@@ -1,7 +1,7 @@
 // Accounts of the chain: reads them from litesvm, keeps track of which exist, and who owns which token account.
 import type { Address, EncodedAccount } from '@solana/kit'
 import type { LiteSVM } from 'litesvm'
-import { type StoredAccount, storedAccount } from './chain-records.ts'
+import { noAccount, type StoredAccount, storedAccount } from './chain-records.ts'
 import { lookupTableAddresses } from './decode-transaction.ts'
 import { mintOf, tokenAccountOf } from './token-state.ts'
 
@@ -32,7 +32,7 @@ export class AccountStore {
   note(key: Address): StoredAccount {
     this.written.add(key)
     const account = this.get(key)
-    if (!account) return [key, '0', '11111111111111111111111111111111', '', false]
+    if (!account) return noAccount(key)
     addTo(this.byProgram, account.programAddress, key)
     const token = tokenAccountOf(account)
     if (token) addTo(this.byTokenOwner, token.owner, key)
@@ -44,12 +44,17 @@ export class AccountStore {
     return [...this.written].flatMap((key) => this.get(key) ?? []).map(storedAccount)
   }
 
-  ofProgram(program: Address): EncodedAccount[] {
-    return this.existing(this.byProgram.get(program)).filter((account) => account.programAddress === program)
+  /** The accounts of a program, each read with `read`. */
+  ofProgram(program: Address, read: (key: Address) => EncodedAccount | undefined): EncodedAccount[] {
+    return [...(this.byProgram.get(program) ?? [])]
+      .flatMap((key) => read(key) ?? [])
+      .filter((account) => account.programAddress === program)
   }
 
-  tokenAccountsOfOwner(owner: Address): EncodedAccount[] {
-    return this.existing(this.byTokenOwner.get(owner)).filter((account) => tokenAccountOf(account)?.owner === owner)
+  /** The token accounts of an owner, each read with `read`. */
+  tokenAccountsOfOwner(owner: Address, read: (key: Address) => EncodedAccount | undefined): EncodedAccount[] {
+    const accounts = [...(this.byTokenOwner.get(owner) ?? [])].flatMap((key) => read(key) ?? [])
+    return accounts.filter((account) => tokenAccountOf(account)?.owner === owner)
   }
 
   decimalsOf(mint: Address): number | undefined {
@@ -66,10 +71,6 @@ export class AccountStore {
   replaceData(key: Address, data: Uint8Array): void {
     const account = this.get(key)
     if (account) this.svm.setAccount({ ...account, data })
-  }
-
-  private existing(keys: Set<Address> | undefined): EncodedAccount[] {
-    return [...(keys ?? [])].flatMap((key) => this.get(key) ?? [])
   }
 }
 

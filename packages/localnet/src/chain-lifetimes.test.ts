@@ -29,6 +29,7 @@ import {
 } from '@solana-program/system'
 import { expect, test } from 'vitest'
 import { type Chain, openChain } from './chain.ts'
+import { ChainView } from './chain-view.ts'
 import { giveSol } from './faucet.ts'
 import { dispatch } from './rpc/dispatch.ts'
 
@@ -181,7 +182,7 @@ test('a transaction may name accounts through an address lookup table', async ()
 
   expect(chain.accounts.get(to)?.lamports).toBe(1_000_000n)
   const params = [decoded.signature, { commitment: 'confirmed', maxSupportedTransactionVersion: 0 }]
-  expect(await dispatch(chain, { id: 1, method: 'getTransaction', params })).toMatchObject({
+  expect(await dispatch(new ChainView(chain), { id: 1, method: 'getTransaction', params })).toMatchObject({
     result: {
       meta: { loadedAddresses: { writable: [to], readonly: [] } },
       transaction: { message: { addressTableLookups: [{ accountKey: table }] } },

@@ -4,6 +4,7 @@ import type { HistoryEntry } from './history.ts'
 import type { Boot } from './slot-clock.ts'
 import type { TokenBalance } from './token-state.ts'
 import type { TransactionErrorJson } from './transaction-error.ts'
+import type { Write } from './write-log.ts'
 
 /** An account as written down: address, lamports, owner, data in base64, executable. No lamports means it no longer exists. */
 export type StoredAccount = [address: string, lamports: string, owner: string, data: string, executable: boolean]
@@ -46,9 +47,30 @@ export interface LandedTransaction extends TransactionOutcome {
   svmBlockhashes: number
   /** The accounts it could write, as they were afterwards. */
   accounts: StoredAccount[]
+  /** The same accounts as they were before: what a fork puts back, and what is read below its slot. Older journals lack it. */
+  accountsBefore?: StoredAccount[]
 }
 
-/** The accounts a new chain begins with. */
+/** An account changed by a planned fault and by no transaction. */
+export interface InterventionRecord {
+  kind: 'intervention'
+  slot: number
+  accounts: StoredAccount[]
+  accountsBefore: StoredAccount[]
+}
+
+/** Landed transactions dropped as on a fork. */
+export interface ForkRecord {
+  kind: 'fork'
+  /** The dropped ones, newest first. */
+  signatures: string[]
+  /** The message that never lands again, if one is to. */
+  barredMessageHash: string | null
+  /** The accounts they had written, as they are without them. */
+  accounts: StoredAccount[]
+}
+
+/** The accounts a chain begins with, or gains when it is opened by a newer program. */
 export interface GenesisRecord {
   kind: 'genesis'
   accounts: StoredAccount[]
@@ -60,7 +82,7 @@ export interface BootRecord extends Boot {
 }
 
 /** One line of the journal. */
-export type JournalRecord = LandedTransaction | GenesisRecord | BootRecord
+export type JournalRecord = LandedTransaction | InterventionRecord | ForkRecord | GenesisRecord | BootRecord
 
 /** First line of a snapshot; a history entry per line follows. It stands for the journal's first `journalBytes`. */
 export interface SnapshotHead {
@@ -69,7 +91,14 @@ export interface SnapshotHead {
   svmBlockhashes: number
   boots: Boot[]
   accounts: StoredAccount[]
+  /** Absent in older snapshots, as `barred` is. */
+  interventions?: Write[]
+  /** Message hashes that never land again. */
+  barred?: string[]
 }
+
+/** Nothing at an address, written down. */
+export const noAccount = (key: Address): StoredAccount => [key, '0', '11111111111111111111111111111111', '', false]
 
 /** Writes an account down. */
 export function storedAccount(account: EncodedAccount): StoredAccount {
@@ -97,6 +126,6 @@ export function accountFromStored([key, amount, owner, data, executable]: Stored
 
 /** What the history keeps of a landed transaction whose line lies at `position`. */
 export function entryFromLanded(landed: LandedTransaction, position: HistoryEntry['position']): HistoryEntry {
-  const { signature, messageHash, slot, err, memo, addresses } = landed
-  return { signature, messageHash, slot, err, memo, addresses, position }
+  const { signature, messageHash, slot, err, memo, addresses, accountsBefore = [] } = landed
+  return { signature, messageHash, slot, err, memo, addresses, written: accountsBefore.map(([key]) => key), position }
 }

@@ -1,10 +1,22 @@
 // The chain itself: runs transactions in litesvm under a validator's rules and writes every landed one down before answering.
 import { createHash } from 'node:crypto'
-import { type Address, type EncodedAccount, getBase58Decoder, getBase58Encoder } from '@solana/kit'
+import { type Address, type EncodedAccount, getBase58Decoder, getBase58Encoder, lamports } from '@solana/kit'
 import { Clock, FailedTransactionMetadata, LiteSVM, type SlotHash } from 'litesvm'
 import { AccountStore } from './account-store.ts'
-import { entryFromLanded, type JournalRecord, type LandedTransaction, storedAccount, type TransactionOutcome } from './chain-records.ts'
+import {
+  accountFromStored,
+  entryFromLanded,
+  type ForkRecord,
+  type InterventionRecord,
+  type JournalRecord,
+  type LandedTransaction,
+  noAccount,
+  type StoredAccount,
+  storedAccount,
+  type TransactionOutcome,
+} from './chain-records.ts'
 import { type DecodedTransaction, decodeTransaction, withBlockhash } from './decode-transaction.ts'
+import { FaultImpossibleError } from './faults.ts'
 import { type ChainKeys, chainKeys, genesisAccounts } from './genesis.ts'
 import { History, type HistoryEntry } from './history.ts'
 import { fileJournal, type Journal, type LinePosition, memoryJournal } from './journal.ts'
@@ -12,6 +24,7 @@ import { recall, writeSnapshot } from './recall-chain.ts'
 import { SlotClock } from './slot-clock.ts'
 import { type TransactionErrorJson, transactionErrorJson } from './transaction-error.ts'
 import { outcomeOf, type Run } from './transaction-outcome.ts'
+import { type Write, WriteLog } from './write-log.ts'
 
 /** How sure a slot is: processed and confirmed are the same here, finalized comes `finalitySlots` later. */
 export type Commitment = 'processed' | 'confirmed' | 'finalized'
@@ -39,7 +52,12 @@ export class Chain {
   readonly finalitySlots: number
   private readonly svm: LiteSVM
   private readonly journal: Journal
+  private readonly writes = new WriteLog()
+  private readonly interventions: Write[]
+  private readonly barred: Set<string>
   private readonly landedListeners = new Set<(landed: LandedTransaction) => void>()
+  private readonly droppedListeners = new Set<(signatures: readonly string[]) => void>()
+  private stalledFinalSlot: number | undefined
   private readonly decimalsOf = (mint: Address): number | undefined => this.accounts.decimalsOf(mint)
   private svmSlot = 0
   private svmBlockhashes = 0
@@ -55,8 +73,12 @@ export class Chain {
     const memory = recall(this.journal)
     for (const account of memory.accounts) this.accounts.restore(account)
     for (const entry of memory.entries) this.history.add(entry)
+    this.interventions = memory.interventions
+    this.barred = new Set(memory.barred)
+    const writes: Write[] = [...memory.entries, ...memory.interventions]
+    for (const write of writes.sort((a, b) => a.position.offset - b.position.offset)) this.writes.add(write)
     this.svmBlockhashes = memory.svmBlockhashes
-    if (memory.accounts.length === 0) this.createGenesis()
+    this.createGenesis(memory.accounts)
     this.clock = new SlotClock(memory.boots, this.keys.blockhashSeed, options.slotMs)
     this.write({ kind: 'boot', ...this.clock.boot })
     // A nonce derives from litesvm's blockhash: that must never repeat, so what earlier runs used up is passed over.
@@ -64,15 +86,26 @@ export class Chain {
     this.svmBlockhashes += 1
   }
 
-  /** The newest slot of a commitment. */
+  /** The newest slot of a commitment; what was there before the first slot is final from the start. */
   slot(commitment: Commitment): number {
     const slot = this.clock.advance()
-    return commitment === 'finalized' ? Math.max(this.clock.firstSlot, slot - this.finalitySlots) : slot
+    return commitment === 'finalized' ? (this.stalledFinalSlot ?? Math.max(this.clock.firstSlot - 1, slot - this.finalitySlots)) : slot
   }
 
-  /** Whether a slot is final, or only confirmed. */
-  commitmentOf(slot: number): Commitment {
-    return slot <= this.slot('finalized') ? 'finalized' : 'confirmed'
+  /** Keeps the finalized slot where it is, as when the stake disagrees; when that ends it is at once where it would have been. */
+  stallFinality(isStalled: boolean): void {
+    if (!isStalled) this.stalledFinalSlot = undefined
+    else this.stalledFinalSlot ??= this.slot('finalized')
+  }
+
+  /** The account as it was when a slot ended, or undefined when nothing with lamports was there. */
+  accountAt(key: Address, slot: number): EncodedAccount | undefined {
+    const write = this.writes.firstAfter(key, slot)
+    if (!write) return this.accounts.get(key)
+    const before = this.beforeOf(write).find(([address]) => address === key)
+    if (!before) throw new Error(`the journal lacks ${key} as it was before slot ${write.slot}`)
+    const account = accountFromStored(before)
+    return account.lamports > 0n ? account : undefined
   }
 
   /** Lamports an account of this many bytes must hold. */
@@ -94,6 +127,57 @@ export class Chain {
   onLanded(listener: (landed: LandedTransaction) => void): () => void {
     this.landedListeners.add(listener)
     return () => this.landedListeners.delete(listener)
+  }
+
+  /** Calls back with the signatures that a fork dropped. */
+  onDropped(listener: (signatures: readonly string[]) => void): void {
+    this.droppedListeners.add(listener)
+  }
+
+  /**
+   * Drops a landed transaction that is not final, as a fork does, and every later one that wrote an account that it wrote: what they did
+   * is undone and they have never been. Each can land again while its blockhash lives; `isForever` keeps the one named out for good.
+   * Returns what was dropped, newest first. Throws FaultImpossibleError when the signature is unknown or the transaction is final.
+   */
+  fork(signature: string, isForever: boolean): string[] {
+    const entry = this.history.find(signature)
+    if (!entry) throw new FaultImpossibleError(404, `no transaction ${signature} has landed`)
+    if (entry.slot <= this.slot('finalized')) throw new FaultImpossibleError(409, `the transaction is final since slot ${entry.slot}`)
+    if (entry.written.length === 0) throw new FaultImpossibleError(409, 'the journal does not say what the accounts were before')
+    const lost = this.writes.withDependents(entry).reverse()
+    if (lost.some((write) => this.interventions.includes(write))) {
+      throw new FaultImpossibleError(409, 'one of its accounts was drained since: no fork undoes that')
+    }
+
+    const dropped = lost as HistoryEntry[]
+    // Newest first: the oldest one's state of an account is the one that stays.
+    const restored = new Map<string, StoredAccount>()
+    for (const write of dropped) for (const account of this.beforeOf(write)) restored.set(account[0], account)
+    const signatures = dropped.map((write) => write.signature)
+    const barredMessageHash = isForever ? entry.messageHash : null
+    this.append({ kind: 'fork', signatures, barredMessageHash, accounts: [...restored.values()] })
+    if (barredMessageHash !== null) this.barred.add(barredMessageHash)
+    for (const account of restored.values()) this.accounts.restore(accountFromStored(account))
+    for (const write of dropped) {
+      this.history.remove(write)
+      this.writes.remove(write)
+    }
+    for (const listener of this.droppedListeners) listener(signatures)
+    return signatures
+  }
+
+  /** Takes all lamports of an address away, and with them whatever account is there. No transaction of the chain could do that. */
+  drain(key: Address): void {
+    this.enterSlot()
+    const before = this.accounts.get(key)
+    if (!before) return
+    this.accounts.restore({ ...before, lamports: lamports(0n), data: new Uint8Array(0), space: 0n })
+    this.write({
+      kind: 'intervention',
+      slot: this.svmSlot,
+      accounts: [noAccount(key)],
+      accountsBefore: [storedAccount(before)],
+    })
   }
 
   /** Runs a transaction for good. It may land and still have failed (`err`): then its fee is gone, as on a validator. */
@@ -119,6 +203,7 @@ export class Chain {
       addresses: decoded.accounts.map((account) => account.address),
       svmBlockhashes: this.svmBlockhashes,
       accounts: decoded.accounts.filter((account) => account.isWritable).map((account) => this.accounts.note(account.address)),
+      accountsBefore: decoded.accounts.flatMap((named, index) => (named.isWritable ? [storedOr(before[index], named.address)] : [])),
       ...outcomeOf(decoded.fee, run, before, this.accountsOf(decoded), this.decimalsOf),
     }
     this.write(landed)
@@ -153,20 +238,38 @@ export class Chain {
 
   /** Writes a snapshot, so that the next start need not read the whole journal, and lets go of the files. */
   close(): void {
-    const { svmBlockhashes, journal } = this
-    writeSnapshot(journal, { svmBlockhashes, boots: this.clock.boots, accounts: this.accounts.all() }, this.history.all())
+    const { svmBlockhashes, interventions } = this
+    const state = { svmBlockhashes, boots: this.clock.boots, accounts: this.accounts.all(), interventions, barred: [...this.barred] }
+    writeSnapshot(this.journal, state, this.history.all())
     this.journal.close()
   }
 
-  private createGenesis(): void {
-    const accounts = genesisAccounts(this.keys.mintAuthority.address, (bytes) => this.rentExemptLamports(BigInt(bytes)))
+  // A chain that an older program began gains what it lacks.
+  private createGenesis(known: readonly EncodedAccount[]): void {
+    const addresses = new Set(known.map((account) => account.address))
+    const all = genesisAccounts(this.keys.mintAuthority.address, (bytes) => this.rentExemptLamports(BigInt(bytes)))
+    const accounts = all.filter((account) => !addresses.has(account.address))
+    if (accounts.length === 0) return
     for (const account of accounts) this.accounts.restore(account)
     this.write({ kind: 'genesis', accounts: accounts.map(storedAccount) })
   }
 
-  private write(record: JournalRecord): void {
+  private beforeOf(write: Write): StoredAccount[] {
+    return (JSON.parse(this.journal.read(write.position)) as LandedTransaction | InterventionRecord).accountsBefore ?? []
+  }
+
+  private write(record: Exclude<JournalRecord, ForkRecord>): void {
     const position = this.append(record)
-    if (record.kind === 'transaction') this.history.add(entryFromLanded(record, position))
+    if (record.kind === 'transaction') {
+      const entry = entryFromLanded(record, position)
+      this.history.add(entry)
+      this.writes.add(entry)
+    }
+    if (record.kind === 'intervention') {
+      const intervention = { slot: record.slot, written: record.accountsBefore.map(([key]) => key), position }
+      this.interventions.push(intervention)
+      this.writes.add(intervention)
+    }
   }
 
   private append(record: JournalRecord): LinePosition {
@@ -195,8 +298,10 @@ export class Chain {
     this.svmBlockhashes += 1
   }
 
-  // Why a bank would not even run this, in a bank's order: age first, then whether it ran before.
+  // Why a bank would not even run this, in a bank's order: age first, then whether it ran before. What a fork took for good is refused
+  // as what refers to a block of a dead fork is: its blockhash is not found.
   private refusalOf(decoded: DecodedTransaction): TransactionErrorJson | undefined {
+    if (this.barred.has(decoded.messageHash)) return 'BlockhashNotFound'
     if (this.clock.slotOfBlockhash(decoded.lifetimeToken) === undefined && !this.isCurrentNonce(decoded)) return 'BlockhashNotFound'
     return this.history.hasMessage(decoded.messageHash) ? 'AlreadyProcessed' : undefined
   }
@@ -244,6 +349,10 @@ export class Chain {
   private accountsOf(decoded: DecodedTransaction): (EncodedAccount | undefined)[] {
     return decoded.accounts.map((named) => this.accounts.get(named.address))
   }
+}
+
+function storedOr(account: EncodedAccount | undefined, key: Address): StoredAccount {
+  return account ? storedAccount(account) : noAccount(key)
 }
 
 /** Opens the chain of a data dir, or a chain that lives only as long as the process. */

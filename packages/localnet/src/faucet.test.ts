@@ -44,11 +44,13 @@ test('equal requests at once are gifts of their own', async () => {
 
 test('supply and token accounts tell what was minted', async () => {
   const wallet = await chain.openWallet(42n)
-  const owned = await chain.call('getTokenAccountsByOwner', wallet.address, { mint: usdcMint }, { encoding: 'jsonParsed' })
+  const confirmed = { commitment: 'confirmed' }
+  const owned = await chain.call('getTokenAccountsByOwner', wallet.address, { mint: usdcMint }, { ...confirmed, encoding: 'jsonParsed' })
   expect(owned.result.value).toMatchObject([
     { pubkey: await usdcAccount(wallet.address), account: { data: { parsed: { info: { tokenAmount: { amount: '42' } } } } } },
   ])
   const all = await chain.call('getProgramAccounts', 'TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA', {
+    ...confirmed,
     encoding: 'base64',
     filters: [{ dataSize: 165 }, { memcmp: { offset: 32, bytes: wallet.address } }],
   })

@@ -1,4 +1,4 @@
-// Gives test money away: USDC minted by a real token transaction, and SOL for fees.
+// What the chain's own keys do with test money: mint USDC and freeze accounts of it by real token transactions, and give SOL for fees.
 import { randomUUID } from 'node:crypto'
 import {
   type Address,
@@ -18,13 +18,18 @@ import {
 import { getAddMemoInstruction } from '@solana-program/memo'
 import { getTransferSolInstruction } from '@solana-program/system'
 import {
+  AccountState,
   findAssociatedTokenPda,
   getCreateAssociatedTokenIdempotentInstructionAsync,
+  getFreezeAccountInstruction,
   getMintToCheckedInstruction,
+  getThawAccountInstruction,
   TOKEN_PROGRAM_ADDRESS,
 } from '@solana-program/token'
 import type { Chain } from './chain.ts'
+import { FaultImpossibleError } from './faults.ts'
 import { usdcDecimals, usdcMint } from './genesis.ts'
+import { tokenAccountOf } from './token-state.ts'
 
 // The memo program of mainnet and devnet; the client's default is a newer one that is not everywhere.
 const memoProgram = address('MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr')
@@ -77,6 +82,21 @@ export async function giveUsdc(chain: Chain, request: FaucetRequest): Promise<st
 /** Sends SOL out of the chain's own purse. Returns the signature. */
 export async function giveSol(chain: Chain, to: Address, amountLamports: bigint): Promise<string> {
   return land(chain, [solTransfer(chain, to, amountLamports)])
+}
+
+/**
+ * Freezes an owner's account of test USDC, or thaws it, as the mint's issuer may. Returns the signature. Throws FaultImpossibleError
+ * when there is no such account or it is so already.
+ */
+export async function freezeUsdc(chain: Chain, owner: Address, isFrozen: boolean): Promise<string> {
+  const [key] = await findAssociatedTokenPda({ owner, mint: usdcMint, tokenProgram: TOKEN_PROGRAM_ADDRESS })
+  const found = chain.accounts.get(key)
+  const token = found && tokenAccountOf(found)
+  if (!token) throw new FaultImpossibleError(404, `${owner} has no account of test USDC`)
+  if ((token.state === AccountState.Frozen) === isFrozen)
+    throw new FaultImpossibleError(409, `it is ${isFrozen ? '' : 'not '}frozen already`)
+  const ofMint = { account: key, mint: usdcMint, owner: chain.keys.mintAuthority }
+  return land(chain, [isFrozen ? getFreezeAccountInstruction(ofMint) : getThawAccountInstruction(ofMint)])
 }
 
 function solTransfer(chain: Chain, to: Address, amountLamports: bigint): Instruction {

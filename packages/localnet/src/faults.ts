@@ -5,6 +5,17 @@ export class FaultRequestError extends Error {
   override readonly name = 'FaultRequestError'
 }
 
+/** The fault is well asked for, but the chain cannot do that: 404 when what it names is not there, else 409. */
+export class FaultImpossibleError extends Error {
+  override readonly name = 'FaultImpossibleError'
+  readonly status: 404 | 409
+
+  constructor(status: 404 | 409, message: string) {
+    super(message)
+    this.status = status
+  }
+}
+
 /** What is to go wrong with one call. */
 export interface Fault {
   /** Do not run it; answer 503. */
@@ -24,7 +35,7 @@ interface Plan {
 
 const anyMethod = '*'
 
-/** The faults still to come. */
+/** The faults still to come on one port. */
 export class Faults {
   private readonly plans = new Map<string, Plan>()
 
@@ -32,9 +43,10 @@ export class Faults {
    * Plans faults from `{ method?, refuse?, dropResponses?, delayMs?, delays? }`, replacing what the method had planned: counts are
    * calls, `delays` (1) is for how many calls `delayMs` holds, no method means every method. `{}` for a method clears it.
    */
-  plan(body: unknown): void {
-    if (typeof body !== 'object' || body === null) throw new FaultRequestError('the body must be a JSON object')
-    const { method = anyMethod, refuse = 0, dropResponses = 0, delayMs = 0, delays = 1 } = body as Record<string, unknown>
+  plan(body: Readonly<Record<string, unknown>>): void {
+    const { method = anyMethod, refuse = 0, dropResponses = 0, delayMs = 0, delays = 1, ...others } = body
+    const [other] = Object.keys(others)
+    if (other !== undefined) throw new FaultRequestError(`${other} is no fault`)
     if (typeof method !== 'string') throw new FaultRequestError('method must be a string')
     const plan = { refuse, dropResponses, delayMs, delays: delayMs === 0 ? 0 : delays }
     for (const [name, value] of Object.entries(plan)) {

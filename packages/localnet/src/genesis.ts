@@ -1,4 +1,4 @@
-// What exists before the first transaction: the test USDC mint, its authority with SOL to give away, and the keys of both.
+// What exists before the first transaction: the test USDC mint, its authority with SOL to give away, programs, and the chain's keys.
 import { randomBytes } from 'node:crypto'
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -11,6 +11,7 @@ import {
   lamports,
 } from '@solana/kit'
 import { getMintEncoder, TOKEN_PROGRAM_ADDRESS } from '@solana-program/token'
+import { lighthouseStandIn } from './lighthouse-stand-in.ts'
 
 /** Circle's USDC mint on devnet; here it is test money of this chain alone. Source: Circle, "USDC contract addresses". */
 export const usdcMint: Address = address('4zMMC9srt5Ri5X14GAgXhaHii3GnPAEERYPJgZJDncDU')
@@ -22,7 +23,7 @@ export const genesisHash = 'EtWTRABZaYq6iMfeYKouRu166VU2xqa1wcaWoxPkrZBG'
 
 /** The chain's own secrets. */
 export interface ChainKeys {
-  /** Signs mints of test USDC and gives SOL away. */
+  /** Signs mints of test USDC, freezes accounts of it, and gives SOL away. */
   mintAuthority: KeyPairSigner
   /** 32 bytes every blockhash derives from. */
   blockhashSeed: Uint8Array
@@ -55,14 +56,17 @@ function keptKeys(dataDir: string): { mintAuthority: string; blockhashSeed: stri
   return keys
 }
 
-/** The accounts of a new chain: 1,000,000,000 SOL at the mint authority, and the mint with nothing minted yet. */
+/**
+ * The accounts of a new chain: 1,000,000,000 SOL at the mint authority, the mint with nothing minted yet, and the program that stands
+ * in for Lighthouse. The mint can freeze accounts, as Circle's can.
+ */
 export function genesisAccounts(mintAuthority: Address, rentExemptLamports: (bytes: number) => bigint): EncodedAccount[] {
   const mint = getMintEncoder().encode({
     mintAuthority,
     supply: 0n,
     decimals: usdcDecimals,
     isInitialized: true,
-    freezeAuthority: null,
+    freezeAuthority: mintAuthority,
   }) as Uint8Array
   return [
     {
@@ -81,5 +85,6 @@ export function genesisAccounts(mintAuthority: Address, rentExemptLamports: (byt
       data: mint,
       space: BigInt(mint.length),
     },
+    lighthouseStandIn(rentExemptLamports),
   ]
 }

@@ -1,16 +1,14 @@
 // Index over every transaction that ever landed: by signature, by address, by message (so that none runs twice).
-import type { LinePosition } from './journal.ts'
 import type { TransactionErrorJson } from './transaction-error.ts'
+import type { Write } from './write-log.ts'
 
 /** What is kept in memory of a landed transaction; the rest lies in the journal at `position`. */
-export interface HistoryEntry {
+export interface HistoryEntry extends Write {
   signature: string
   messageHash: string
-  slot: number
   err: TransactionErrorJson | null
   memo: string | null
   addresses: string[]
-  position: LinePosition
 }
 
 /** All landed transactions, oldest first within each address. */
@@ -31,6 +29,15 @@ export class History {
     }
   }
 
+  /** Forgets one, as if it had never landed. */
+  remove(entry: HistoryEntry): void {
+    const without = (list: HistoryEntry[]) => list.splice(list.lastIndexOf(entry), 1)
+    without(this.entries)
+    this.bySignature.delete(entry.signature)
+    this.messageHashes.delete(entry.messageHash)
+    for (const address of new Set(entry.addresses)) without(this.byAddress.get(address) ?? [])
+  }
+
   all(): readonly HistoryEntry[] {
     return this.entries
   }
@@ -45,7 +52,8 @@ export class History {
 
   /**
    * An address's transactions up to `newestSlot`, newest first, starting after `before` and ending ahead of `until`.
-   * A `before` that never touched the address yields nothing; an unknown `until` ends nothing.
+   * A `before` that is not among them yields nothing; an `until` that is not ends nothing: as a validator, where what is newer than
+   * the commitment asked for is not known. Source: Agave, blockstore, get_confirmed_signatures_for_address2.
    */
   ofAddress(
     address: string,
@@ -56,8 +64,9 @@ export class History {
     let isPast = page.before === undefined
     for (let index = list.length - 1; index >= 0 && found.length < page.limit; index--) {
       const entry = list[index]
-      if (!entry || entry.signature === page.until) break
-      if (isPast && entry.slot <= page.newestSlot) found.push(entry)
+      if (!entry || entry.slot > page.newestSlot) continue
+      if (entry.signature === page.until) break
+      if (isPast) found.push(entry)
       if (entry.signature === page.before) isPast = true
     }
     return found

@@ -4,6 +4,7 @@ import { accountFromStored, entryFromLanded, type JournalRecord, type SnapshotHe
 import type { HistoryEntry } from './history.ts'
 import type { Journal } from './journal.ts'
 import type { Boot } from './slot-clock.ts'
+import type { Write } from './write-log.ts'
 
 /** All a chain knew when it last wrote; empty for a new one. */
 export interface ChainMemory {
@@ -12,6 +13,9 @@ export interface ChainMemory {
   accounts: EncodedAccount[]
   /** Oldest first. */
   entries: HistoryEntry[]
+  interventions: Write[]
+  /** Message hashes that never land again. */
+  barred: string[]
   svmBlockhashes: number
 }
 
@@ -19,6 +23,8 @@ export interface ChainMemory {
 export function recall(journal: Journal): ChainMemory {
   const boots: Boot[] = []
   const entries: HistoryEntry[] = []
+  const interventions: Write[] = []
+  const barred: string[] = []
   const accounts = new Map<string, EncodedAccount>()
   let svmBlockhashes = 0
   let offset = 0
@@ -31,7 +37,13 @@ export function recall(journal: Journal): ChainMemory {
     svmBlockhashes = head.svmBlockhashes
     boots.push(...head.boots)
     for (const stored of head.accounts) accounts.set(stored[0], accountFromStored(stored))
-    for (const line of entryLines) entries.push(JSON.parse(line) as HistoryEntry)
+    interventions.push(...(head.interventions ?? []))
+    barred.push(...(head.barred ?? []))
+    for (const line of entryLines) {
+      // Older snapshots do not say what was written.
+      const entry = JSON.parse(line) as Omit<HistoryEntry, 'written'> & { written?: string[] }
+      entries.push({ ...entry, written: entry.written ?? [] })
+    }
   }
 
   for (const { text, position } of journal.lines(offset)) {
@@ -45,14 +57,27 @@ export function recall(journal: Journal): ChainMemory {
       entries.push(entryFromLanded(record, position))
       svmBlockhashes = record.svmBlockhashes
     }
+    if (record.kind === 'intervention') {
+      interventions.push({ slot: record.slot, written: record.accountsBefore.map(([key]) => key), position })
+    }
+    if (record.kind === 'fork') {
+      for (const signature of record.signatures) {
+        entries.splice(
+          entries.findLastIndex((entry) => entry.signature === signature),
+          1,
+        )
+      }
+      if (record.barredMessageHash !== null) barred.push(record.barredMessageHash)
+    }
   }
-  return { boots, entries, svmBlockhashes, accounts: [...accounts.values()].sort((a, b) => Number(a.executable) - Number(b.executable)) }
+  const sorted = [...accounts.values()].sort((a, b) => Number(a.executable) - Number(b.executable))
+  return { boots, entries, interventions, barred, svmBlockhashes, accounts: sorted }
 }
 
 /** Writes a snapshot that stands for the whole journal up to now. */
 export function writeSnapshot(
   journal: Journal,
-  state: Pick<SnapshotHead, 'svmBlockhashes' | 'boots' | 'accounts'>,
+  state: Omit<SnapshotHead, 'kind' | 'journalBytes'>,
   entries: readonly HistoryEntry[],
 ): void {
   const head: SnapshotHead = { kind: 'snapshot', journalBytes: journal.size, ...state }

@@ -10,6 +10,7 @@ import { openTestChain } from './open-test-chain.ts'
 import { startLocalnet } from './start.ts'
 
 const base64 = { encoding: 'base64' }
+const newest = { ...base64, commitment: 'confirmed' }
 let dataDir = ''
 
 beforeEach(() => {
@@ -35,7 +36,7 @@ test.each([
   const unsent = await first.signTransfer(buyer, seller.address, 5n)
   await first.call('sendTransaction', landed.wire, base64)
   const before = await first.call('getSignaturesForAddress', buyer.address, { commitment: 'confirmed' })
-  const genesis = await first.call('getAccountInfo', '4zMMC9srt5Ri5X14GAgXhaHii3GnPAEERYPJgZJDncDU', base64)
+  const genesis = await first.call('getAccountInfo', '4zMMC9srt5Ri5X14GAgXhaHii3GnPAEERYPJgZJDncDU', newest)
   await end(first)
 
   // Twice, because a second start reads what the first one wrote down.
@@ -52,7 +53,7 @@ test.each([
     maxSupportedTransactionVersion: 0,
   })
   expect(result.meta.err).toBeNull()
-  expect((await second.call('getAccountInfo', '4zMMC9srt5Ri5X14GAgXhaHii3GnPAEERYPJgZJDncDU', base64)).result.value).toEqual(
+  expect((await second.call('getAccountInfo', '4zMMC9srt5Ri5X14GAgXhaHii3GnPAEERYPJgZJDncDU', newest)).result.value).toEqual(
     genesis.result.value,
   )
   expect((await second.call('sendTransaction', unsent.wire, base64)).error).toBeUndefined()

@@ -2,9 +2,11 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { WebSocketServer } from 'ws'
+import { causeFault } from './cause-fault.ts'
 import type { Chain } from './chain.ts'
+import { ChainView } from './chain-view.ts'
 import { FaucetRequestError, giveUsdc, readFaucetRequest } from './faucet.ts'
-import { type Fault, FaultRequestError, Faults } from './faults.ts'
+import { type Fault, FaultImpossibleError, FaultRequestError, Faults } from './faults.ts'
 import { parseJson, writeJson } from './json.ts'
 import { dispatch, errorResponse, type RpcResponse, readRequest } from './rpc/dispatch.ts'
 import { RpcError } from './rpc/rpc-error.ts'
@@ -23,12 +25,13 @@ const openToAll = {
   'access-control-max-age': '600',
 }
 
-/** The server of a chain, not yet listening; `stop` cuts all connections. */
+/** A node of a chain with faults of its own, not yet listening; `stop` cuts all connections. Several may serve one chain. */
 export function createChainServer(chain: Chain): { server: Server; stop: () => void } {
+  const view = new ChainView(chain)
   const faults = new Faults()
   const subscriptions = new Subscriptions(chain)
   const server = createServer((request, response) => {
-    respond(chain, faults, request, response).catch((error: unknown) => {
+    respond(view, faults, request, response).catch((error: unknown) => {
       console.error(error)
       if (response.headersSent) response.destroy()
       else problem(response, 500, 'Internal error', 'this is a bug of the local chain')
@@ -46,7 +49,7 @@ export function createChainServer(chain: Chain): { server: Server; stop: () => v
   return { server, stop }
 }
 
-async function respond(chain: Chain, faults: Faults, request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function respond(view: ChainView, faults: Faults, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const path = new URL(request.url ?? '/', 'http://localhost').pathname
   if (request.method === 'OPTIONS') {
     response.writeHead(204, openToAll).end()
@@ -60,16 +63,16 @@ async function respond(chain: Chain, faults: Faults, request: IncomingMessage, r
   if (!post) return problem(response, 404, 'Not found', 'POST / is JSON-RPC, POST /faucet gives test money, GET /health tells that it runs')
   const text = await readBody(request)
   if (text === undefined) return problem(response, 413, 'Body too large', `at most ${mostBodyBytes} bytes`)
-  await post(chain, faults, text, response)
+  await post(view, faults, text, response)
 }
 
-const posts: Record<string, (chain: Chain, faults: Faults, text: string, response: ServerResponse) => Promise<void>> = {
+const posts: Record<string, (view: ChainView, faults: Faults, text: string, response: ServerResponse) => Promise<void>> = {
   '/': postRpc,
   '/faucet': postFaucet,
   '/fault': postFault,
 }
 
-async function postRpc(chain: Chain, faults: Faults, text: string, response: ServerResponse): Promise<void> {
+async function postRpc(view: ChainView, faults: Faults, text: string, response: ServerResponse): Promise<void> {
   let body: unknown
   try {
     body = parseJson(text)
@@ -84,7 +87,7 @@ async function postRpc(chain: Chain, faults: Faults, text: string, response: Ser
   let delayMs = 0
   let isDropped = false
   for (const item of Array.isArray(body) ? body : [body]) {
-    const { answer, fault } = await answerOne(chain, faults, item)
+    const { answer, fault } = await answerOne(view, faults, item)
     if (fault?.isRefused) return problem(response, 503, 'Refused', 'a planned fault')
     delayMs = Math.max(delayMs, fault?.delayMs ?? 0)
     isDropped ||= fault?.isDropped ?? false
@@ -96,19 +99,19 @@ async function postRpc(chain: Chain, faults: Faults, text: string, response: Ser
   else json(response, 200, Array.isArray(body) ? answers : answers[0])
 }
 
-async function answerOne(chain: Chain, faults: Faults, item: unknown): Promise<{ answer?: RpcResponse; fault?: Fault }> {
+async function answerOne(view: ChainView, faults: Faults, item: unknown): Promise<{ answer?: RpcResponse; fault?: Fault }> {
   try {
     const request = readRequest(item)
     const fault = faults.take(request.method)
     if (fault.isRefused) return { fault }
-    const answer = await dispatch(chain, request)
+    const answer = await dispatch(view, request)
     return request.id === undefined ? { fault } : { answer, fault }
   } catch (error) {
     return { answer: errorResponse(null, error) }
   }
 }
 
-async function postFaucet(chain: Chain, faults: Faults, text: string, response: ServerResponse): Promise<void> {
+async function postFaucet({ chain }: ChainView, faults: Faults, text: string, response: ServerResponse): Promise<void> {
   const fault = faults.take('faucet')
   if (fault.isRefused) return problem(response, 503, 'Refused', 'a planned fault')
   try {
@@ -124,11 +127,13 @@ async function postFaucet(chain: Chain, faults: Faults, text: string, response: 
   }
 }
 
-async function postFault(_chain: Chain, faults: Faults, text: string, response: ServerResponse): Promise<void> {
+async function postFault(view: ChainView, faults: Faults, text: string, response: ServerResponse): Promise<void> {
   try {
-    faults.plan(parseJson(text))
-    response.writeHead(204, openToAll).end()
+    const answer = await causeFault(view, faults, parseJson(text))
+    if (answer) json(response, 200, answer)
+    else response.writeHead(204, openToAll).end()
   } catch (error) {
+    if (error instanceof FaultImpossibleError) return problem(response, error.status, 'The chain cannot do that', error.message)
     if (error instanceof FaultRequestError) return problem(response, 422, 'No such fault', error.message)
     if (error instanceof SyntaxError) return problem(response, 422, 'No such fault', 'the body must be JSON')
     throw error
@@ -154,6 +159,7 @@ function json(response: ServerResponse, status: number, body: unknown): void {
 const codes: Record<number, string> = {
   400: 'invalid_json',
   404: 'not_found',
+  409: 'conflict',
   413: 'too_large',
   422: 'invalid_request',
   503: 'chain_unavailable',

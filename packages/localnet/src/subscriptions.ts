@@ -24,7 +24,7 @@ const mostSlotsPerTick = 32
 export class Subscriptions {
   private readonly chain: Chain
   private readonly sockets = new Map<WebSocket, Map<number, Subscription>>()
-  private readonly notFinal: LandedTransaction[] = []
+  private notFinal: LandedTransaction[] = []
   private lastId = 0
   private lastSlot: number
 
@@ -34,6 +34,9 @@ export class Subscriptions {
     chain.onLanded((landed) => {
       this.notFinal.push(landed)
       this.deliver(landed, (commitment) => commitment !== 'finalized')
+    })
+    chain.onDropped((signatures) => {
+      this.notFinal = this.notFinal.filter((landed) => !signatures.includes(landed.signature))
     })
   }
 
@@ -100,8 +103,7 @@ export class Subscriptions {
     const config = configParam(kind === 'slot' ? undefined : configValue)
 
     if (kind === 'slot') {
-      const onSlot = (slot: number) =>
-        notify('slotNotification', { slot, parent: slot - 1, root: Math.max(this.chain.clock.firstSlot, slot - this.chain.finalitySlots) })
+      const onSlot = (slot: number) => notify('slotNotification', { slot, parent: slot - 1, root: this.chain.slot('finalized') })
       subscriptions.set(id, { commitment: 'processed', onSlot })
       send(socket, { jsonrpc: '2.0', id: requestId, result: id })
       return
@@ -136,7 +138,8 @@ export class Subscriptions {
     const commitment = commitmentParam(config)
     return (landed: LandedTransaction): void => {
       if (!landed.accounts.some(([written]) => written === address)) return
-      const value = encodeAccount(this.chain.accounts.get(address), how, (mint) => this.chain.accounts.decimalsOf(mint)) ?? {
+      const account = this.chain.accountAt(address, this.chain.slot(commitment))
+      const value = encodeAccount(account, how, (mint) => this.chain.accounts.decimalsOf(mint)) ?? {
         data: ['', 'base64'],
         executable: false,
         lamports: 0,

@@ -4,37 +4,40 @@ import { accountEncodingParam, encodeAccount } from './encode-account.ts'
 import { addressParam, arrayParam, type Config, configParam, integerParam, type RpcMethod, stringParam, withContext } from './params.ts'
 import { invalidParams } from './rpc-error.ts'
 
-const getBalance: RpcMethod = (chain, [address, config]) =>
-  withContext(chain, configParam(config), chain.accounts.get(addressParam(address))?.lamports ?? 0n)
-
-const getAccountInfo: RpcMethod = (chain, [address, configValue]) => {
-  const config = configParam(configValue)
-  const account = chain.accounts.get(addressParam(address))
-  return withContext(
-    chain,
-    config,
-    encodeAccount(account, accountEncodingParam(config), (mint) => chain.accounts.decimalsOf(mint)),
-  )
+const getBalance: RpcMethod = (view, [addressValue, config]) => {
+  const address = addressParam(addressValue)
+  return withContext(view, configParam(config), (account) => account(address)?.lamports ?? 0n)
 }
 
-const getMultipleAccounts: RpcMethod = (chain, [addresses, configValue]) => {
+const getAccountInfo: RpcMethod = (view, [addressValue, configValue]) => {
+  const config = configParam(configValue)
+  const address = addressParam(addressValue)
+  const how = accountEncodingParam(config)
+  return withContext(view, config, (account) => encodeAccount(account(address), how, (mint) => view.chain.accounts.decimalsOf(mint)))
+}
+
+const getMultipleAccounts: RpcMethod = (view, [addressValues, configValue]) => {
   const config = configParam(configValue)
   const how = accountEncodingParam(config, 'base64')
-  const accounts = arrayParam(addresses, 'addresses', 100).map((address) =>
-    encodeAccount(chain.accounts.get(addressParam(address)), how, (mint) => chain.accounts.decimalsOf(mint)),
+  const addresses = arrayParam(addressValues, 'addresses', 100).map(addressParam)
+  return withContext(view, config, (account) =>
+    addresses.map((address) => encodeAccount(account(address), how, (mint) => view.chain.accounts.decimalsOf(mint))),
   )
-  return withContext(chain, config, accounts)
 }
 
-const getProgramAccounts: RpcMethod = (chain, [program, configValue]) => {
+const getProgramAccounts: RpcMethod = (view, [programValue, configValue]) => {
   const config = configParam(configValue)
   const how = accountEncodingParam(config)
   const filters = arrayParam(config.filters ?? [], 'filters', 4).map((filter) => filterOf(configParam(filter)))
-  const accounts = chain.accounts
-    .ofProgram(addressParam(program))
-    .filter((account) => filters.every((isWanted) => isWanted(account)))
-    .map((account) => ({ pubkey: account.address, account: encodeAccount(account, how, (mint) => chain.accounts.decimalsOf(mint)) }))
-  return config.withContext === true ? withContext(chain, config, accounts) : accounts
+  const program = addressParam(programValue)
+  const { accounts } = view.chain
+  const answer = withContext(view, config, (read) =>
+    accounts
+      .ofProgram(program, read)
+      .filter((account) => filters.every((isWanted) => isWanted(account)))
+      .map((account) => ({ pubkey: account.address, account: encodeAccount(account, how, (mint) => accounts.decimalsOf(mint)) })),
+  )
+  return config.withContext === true ? answer : answer.value
 }
 
 function filterOf(filter: Config): (account: EncodedAccount) => boolean {

@@ -9,35 +9,33 @@ import { invalidParams, RpcError } from './rpc-error.ts'
 const anySlot = { min: 0, max: Number.MAX_SAFE_INTEGER }
 
 // Every slot has a block here, so block height and slot are the same number.
-const getSlot: RpcMethod = (chain, [config]) => contextSlot(chain, configParam(config))
+const getSlot: RpcMethod = (view, [config]) => contextSlot(view, configParam(config))
 
-const getEpochInfo: RpcMethod = (chain, [config]) => {
-  const slot = contextSlot(chain, configParam(config))
+const getEpochInfo: RpcMethod = (view, [config]) => {
+  const slot = contextSlot(view, configParam(config))
   return {
     absoluteSlot: slot,
     blockHeight: slot,
     epoch: Math.floor(slot / slotsPerEpoch),
     slotIndex: slot % slotsPerEpoch,
     slotsInEpoch: slotsPerEpoch,
-    transactionCount: chain.history.all().length,
+    transactionCount: view.chain.history.all().length,
   }
 }
 
-const getLatestBlockhash: RpcMethod = (chain, [config]) => {
-  const slot = contextSlot(chain, configParam(config))
-  return withContext(chain, configParam(config), {
-    blockhash: chain.clock.blockhash(slot),
-    lastValidBlockHeight: chain.clock.lastValidBlockHeight(slot),
-  })
+const getLatestBlockhash: RpcMethod = (view, [config]) => {
+  const slot = contextSlot(view, configParam(config))
+  const { clock } = view.chain
+  const value = { blockhash: clock.blockhash(slot), lastValidBlockHeight: clock.lastValidBlockHeight(slot) }
+  return { context: { apiVersion, slot }, value }
 }
 
-const isBlockhashValid: RpcMethod = (chain, [blockhash, config]) => {
-  chain.slot('processed')
-  return withContext(chain, configParam(config), chain.clock.slotOfBlockhash(stringParam(blockhash, 'blockhash')) !== undefined)
+const isBlockhashValid: RpcMethod = (view, [blockhashValue, config]) => {
+  const blockhash = stringParam(blockhashValue, 'blockhash')
+  return withContext(view, configParam(config), () => view.slotOfBlockhash(blockhash) !== undefined)
 }
 
-const getFeeForMessage: RpcMethod = (chain, [encoded, config]) => {
-  chain.slot('processed')
+const getFeeForMessage: RpcMethod = (view, [encoded, config]) => {
   let message: CompiledTransactionMessage & { lifetimeToken: string }
   try {
     message = getCompiledTransactionMessageDecoder().decode(Buffer.from(stringParam(encoded, 'message'), 'base64'))
@@ -45,31 +43,31 @@ const getFeeForMessage: RpcMethod = (chain, [encoded, config]) => {
     throw invalidParams(`failed to deserialize the message: ${String(error)}`)
   }
   if (message.version !== 'legacy' && message.version !== 0) throw invalidParams('only legacy and version 0 messages are supported')
-  const isKnown = chain.clock.slotOfBlockhash(message.lifetimeToken) !== undefined
-  return withContext(chain, configParam(config), isKnown ? messageFee(message) : null)
+  return withContext(view, configParam(config), () =>
+    view.slotOfBlockhash(message.lifetimeToken) === undefined ? null : messageFee(message),
+  )
 }
 
-const getBlockTime: RpcMethod = (chain, [slotParam]) => {
-  chain.slot('processed')
+const getBlockTime: RpcMethod = (view, [slotParam]) => {
   const slot = integerParam(slotParam, 'slot', anySlot)
-  const time = chain.clock.blockTime(slot)
+  const time = slot <= view.slot('processed') ? view.chain.clock.blockTime(slot) : undefined
   if (time === undefined) throw new RpcError(-32004, `Block not available for slot ${slot}`)
   return time
 }
 
-const getBlocks: RpcMethod = (chain, [startParam, endParam, configAsThird]) => {
+const getBlocks: RpcMethod = (view, [startParam, endParam, configAsThird]) => {
   const hasEnd = typeof endParam === 'number' || typeof endParam === 'bigint'
-  const newest = contextSlot(chain, configParam(hasEnd ? configAsThird : endParam))
-  const start = Math.max(integerParam(startParam, 'startSlot', anySlot), chain.clock.firstSlot)
+  const newest = contextSlot(view, configParam(hasEnd ? configAsThird : endParam))
+  const start = Math.max(integerParam(startParam, 'startSlot', anySlot), view.chain.clock.firstSlot)
   const end = Math.min(hasEnd ? integerParam(endParam, 'endSlot', anySlot) : newest, newest)
   if (end - start > 500_000) throw invalidParams('Slot range too large; max 500000')
   return Array.from({ length: Math.max(0, end - start + 1) }, (_, index) => start + index)
 }
 
 // Nobody competes for blocks here: transactions land for no priority fee.
-const getRecentPrioritizationFees: RpcMethod = (chain, [addresses]) => {
+const getRecentPrioritizationFees: RpcMethod = (view, [addresses]) => {
   arrayParam(addresses ?? [], 'addresses', 128)
-  const slot = chain.slot('processed')
+  const slot = view.slot('processed')
   return Array.from({ length: 8 }, (_, index) => ({ slot: slot - 7 + index, prioritizationFee: 0 }))
 }
 
@@ -84,11 +82,11 @@ export const clusterMethods: Record<string, RpcMethod> = {
   getLatestBlockhash,
   isBlockhashValid,
   getFeeForMessage,
-  getMinimumBalanceForRentExemption: (chain, [bytes]) =>
+  getMinimumBalanceForRentExemption: ({ chain }, [bytes]) =>
     chain.rentExemptLamports(BigInt(integerParam(bytes, 'bytes', { min: 0, max: 10 * 1024 * 1024 }))),
   getRecentPrioritizationFees,
   getBlockTime,
   getBlocks,
-  getFirstAvailableBlock: (chain) => chain.clock.firstSlot,
-  getTransactionCount: (chain) => chain.history.all().length,
+  getFirstAvailableBlock: ({ chain }) => chain.clock.firstSlot,
+  getTransactionCount: ({ chain }) => chain.history.all().length,
 }

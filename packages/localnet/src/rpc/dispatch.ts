@@ -1,5 +1,5 @@
 // Finds the method of a JSON-RPC request, calls it, and writes the response.
-import type { Chain } from '../chain.ts'
+import type { ChainView } from '../chain-view.ts'
 import { accountMethods } from './account-methods.ts'
 import { clusterMethods } from './cluster-methods.ts'
 import { historyMethods } from './history-methods.ts'
@@ -35,12 +35,12 @@ export function readRequest(body: unknown): RpcRequest {
   return { id, method, params: (params as unknown[] | null | undefined) ?? [] }
 }
 
-/** Calls the method of a request. Everything wrong with it comes back as a response, never as a throw. */
-export async function dispatch(chain: Chain, request: RpcRequest): Promise<RpcResponse> {
+/** Calls the method of a request on a node. Everything wrong with it comes back as a response, never as a throw. */
+export async function dispatch(view: ChainView, request: RpcRequest): Promise<RpcResponse> {
   const method = methods.get(request.method)
   if (!method) return errorResponse(request.id, new RpcError(-32601, 'Method not found'))
   try {
-    return { jsonrpc: '2.0', id: request.id, result: await method(chain, request.params) }
+    return { jsonrpc: '2.0', id: request.id, result: await method(view, request.params) }
   } catch (error) {
     return errorResponse(request.id, error)
   }

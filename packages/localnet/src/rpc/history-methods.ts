@@ -14,31 +14,32 @@ import {
 } from './params.ts'
 
 // The whole history is at hand, so searchTransactionHistory makes no difference here.
-const getSignatureStatuses: RpcMethod = (chain, [signatures]) => {
+const getSignatureStatuses: RpcMethod = (view, [signatures]) => {
   const statuses = arrayParam(signatures, 'signatures', 256).map((signature) => {
-    const entry = chain.history.find(signatureParam(signature))
+    const entry = view.find(signatureParam(signature), 'processed')
     if (!entry) return null
-    const confirmationStatus = chain.commitmentOf(entry.slot)
+    const confirmationStatus = view.commitmentOf(entry.slot)
     return {
       slot: entry.slot,
-      confirmations: confirmationStatus === 'finalized' ? null : chain.slot('processed') - entry.slot,
+      confirmations: confirmationStatus === 'finalized' ? null : view.slot('processed') - entry.slot,
       err: entry.err,
       status: entry.err === null ? { Ok: null } : { Err: entry.err },
       confirmationStatus,
     }
   })
-  return withContext(chain, { commitment: 'processed' }, statuses)
+  return withContext(view, { commitment: 'processed' }, () => statuses)
 }
 
-const getTransaction: RpcMethod = (chain, [signature, configValue]) => {
+const getTransaction: RpcMethod = (view, [signature, configValue]) => {
   // The older form of this call gives the encoding alone.
   const config = typeof configValue === 'string' ? { encoding: configValue } : configParam(configValue)
   const encoding = transactionEncodingParam(config.encoding)
   const { maxSupportedTransactionVersion: max } = config
   const maxVersion =
     max === undefined || max === null ? undefined : integerParam(max, 'maxSupportedTransactionVersion', { min: 0, max: 255 })
-  const entry = chain.history.find(signatureParam(signature))
-  if (!entry || entry.slot > chain.slot(commitmentParam(config))) return null
+  const entry = view.find(signatureParam(signature), commitmentParam(config))
+  if (!entry) return null
+  const { chain } = view
   return {
     slot: entry.slot,
     blockTime: chain.clock.blockTime(entry.slot) ?? null,
@@ -46,19 +47,20 @@ const getTransaction: RpcMethod = (chain, [signature, configValue]) => {
   }
 }
 
-const getSignaturesForAddress: RpcMethod = (chain, [address, configValue]) => {
+const getSignaturesForAddress: RpcMethod = (view, [address, configValue]) => {
   const config = configParam(configValue)
   const limit = integerParam(config.limit ?? 1000, 'limit', { min: 1, max: 1000 })
   const before = config.before === undefined || config.before === null ? undefined : signatureParam(config.before)
   const until = config.until === undefined || config.until === null ? undefined : signatureParam(config.until)
-  const newestSlot = contextSlot(chain, config)
-  return chain.history.ofAddress(addressParam(address), { limit, newestSlot, before, until }).map((entry) => ({
+  const newestSlot = contextSlot(view, config)
+  const { history, clock } = view.chain
+  return history.ofAddress(addressParam(address), { limit, newestSlot, before, until }).map((entry) => ({
     signature: entry.signature,
     slot: entry.slot,
     err: entry.err,
     memo: entry.memo,
-    blockTime: chain.clock.blockTime(entry.slot) ?? null,
-    confirmationStatus: chain.commitmentOf(entry.slot),
+    blockTime: clock.blockTime(entry.slot) ?? null,
+    confirmationStatus: view.commitmentOf(entry.slot),
   }))
 }
 

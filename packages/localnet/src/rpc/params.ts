@@ -1,13 +1,14 @@
 // Reads the positional params of JSON-RPC calls and refuses what does not fit.
-import { type Address, getBase58Encoder, isAddress } from '@solana/kit'
-import type { Chain, Commitment } from '../chain.ts'
+import { type Address, type EncodedAccount, getBase58Encoder, isAddress } from '@solana/kit'
+import type { Commitment } from '../chain.ts'
+import type { ChainView } from '../chain-view.ts'
 import { invalidParams, RpcError } from './rpc-error.ts'
 
 /** The config object most methods take last. */
 export type Config = Readonly<Record<string, unknown>>
 
-/** A JSON-RPC method: gets the chain and the params, returns the result or throws an RpcError. */
-export type RpcMethod = (chain: Chain, params: readonly unknown[]) => unknown
+/** A JSON-RPC method: gets the node that is asked and the params, returns the result or throws an RpcError. */
+export type RpcMethod = (view: ChainView, params: readonly unknown[]) => unknown
 
 /** Reads an address; throws RpcError -32602, as all readers here do. */
 export function addressParam(value: unknown): Address {
@@ -66,23 +67,28 @@ export function commitmentParam(config: Config): Commitment {
   throw invalidParams(`Invalid param: unknown commitment ${String(commitment)}`)
 }
 
-/** The slot of a config's commitment, after making sure the chain has reached its minContextSlot. */
-export function contextSlot(chain: Chain, config: Config): number {
-  const slot = chain.slot(commitmentParam(config))
+/** The slot of a config's commitment, after making sure that this node has reached its minContextSlot: else RpcError -32016. */
+export function contextSlot(view: ChainView, config: Config): number {
+  const slot = view.slot(commitmentParam(config))
   const { minContextSlot } = config
-  if (minContextSlot !== undefined && minContextSlot !== null && Number(minContextSlot) > slot) {
+  if (minContextSlot === undefined || minContextSlot === null) return slot
+  if (integerParam(minContextSlot, 'minContextSlot', { min: 0, max: Number.MAX_SAFE_INTEGER }) > slot) {
     throw new RpcError(-32016, 'Minimum context slot has not been reached', { contextSlot: slot })
   }
   return slot
 }
 
-/** A value with the slot it was read at, as most methods answer. */
+/**
+ * What `read` finds with the slot that it was read at, as most methods answer; `account` gives accounts as of that slot.
+ * It is not called when this node has not reached the config's minContextSlot.
+ */
 export function withContext<Value>(
-  chain: Chain,
+  view: ChainView,
   config: Config,
-  value: Value,
+  read: (account: (key: Address) => EncodedAccount | undefined) => Value,
 ): { context: { apiVersion: string; slot: number }; value: Value } {
-  return { context: { apiVersion, slot: contextSlot(chain, config) }, value }
+  const slot = contextSlot(view, config)
+  return { context: { apiVersion, slot }, value: read((key) => view.chain.accountAt(key, slot)) }
 }
 
 /** The validator version this chain claims; clients read it to know which fields to expect. */

@@ -1,23 +1,26 @@
 // JSON-RPC about tokens: the token accounts of an owner, balances and supplies.
-import type { Address, EncodedAccount } from '@solana/kit'
-import type { Chain } from '../chain.ts'
+import type { EncodedAccount } from '@solana/kit'
+import type { ChainView } from '../chain-view.ts'
 import { mintOf, tokenAccountOf, tokenPrograms, uiTokenAmount } from '../token-state.ts'
 import { accountEncodingParam, encodeAccount } from './encode-account.ts'
 import { addressParam, type Config, configParam, type RpcMethod, withContext } from './params.ts'
 import { invalidParams } from './rpc-error.ts'
 
-const getTokenAccountsByOwner: RpcMethod = (chain, [owner, filter, configValue]) => {
+const getTokenAccountsByOwner: RpcMethod = (view, [ownerValue, filter, configValue]) => {
   const config = configParam(configValue)
   const how = accountEncodingParam(config)
-  const isWanted = tokenFilter(chain, configParam(filter))
-  const accounts = chain.accounts
-    .tokenAccountsOfOwner(addressParam(owner))
-    .filter(isWanted)
-    .map((account) => ({ pubkey: account.address, account: encodeAccount(account, how, (mint) => chain.accounts.decimalsOf(mint)) }))
-  return withContext(chain, config, accounts)
+  const isWanted = tokenFilter(view, configParam(filter))
+  const owner = addressParam(ownerValue)
+  const { accounts } = view.chain
+  return withContext(view, config, (read) =>
+    accounts
+      .tokenAccountsOfOwner(owner, read)
+      .filter(isWanted)
+      .map((account) => ({ pubkey: account.address, account: encodeAccount(account, how, (mint) => accounts.decimalsOf(mint)) })),
+  )
 }
 
-function tokenFilter(chain: Chain, filter: Config): (account: EncodedAccount) => boolean {
+function tokenFilter({ chain }: ChainView, filter: Config): (account: EncodedAccount) => boolean {
   if (filter.mint !== undefined) {
     const mint = addressParam(filter.mint)
     if (chain.accounts.decimalsOf(mint) === undefined) throw invalidParams('Invalid param: could not find mint')
@@ -28,22 +31,26 @@ function tokenFilter(chain: Chain, filter: Config): (account: EncodedAccount) =>
   return (account) => account.programAddress === program
 }
 
-const getTokenAccountBalance: RpcMethod = (chain, [address, config]) => {
-  const account = existing(chain, addressParam(address))
-  const token = tokenAccountOf(account)
-  const decimals = token && chain.accounts.decimalsOf(token.mint)
-  if (!token || decimals === undefined) throw invalidParams('Invalid param: not a Token account')
-  return withContext(chain, configParam(config), uiTokenAmount(token.amount, decimals))
+const getTokenAccountBalance: RpcMethod = (view, [addressValue, config]) => {
+  const address = addressParam(addressValue)
+  return withContext(view, configParam(config), (read) => {
+    const token = tokenAccountOf(existing(read(address)))
+    const decimals = token && view.chain.accounts.decimalsOf(token.mint)
+    if (!token || decimals === undefined) throw invalidParams('Invalid param: not a Token account')
+    return uiTokenAmount(token.amount, decimals)
+  })
 }
 
-const getTokenSupply: RpcMethod = (chain, [address, config]) => {
-  const mint = mintOf(existing(chain, addressParam(address)))
-  if (!mint) throw invalidParams('Invalid param: not a Token mint')
-  return withContext(chain, configParam(config), uiTokenAmount(mint.supply, mint.decimals))
+const getTokenSupply: RpcMethod = (view, [addressValue, config]) => {
+  const address = addressParam(addressValue)
+  return withContext(view, configParam(config), (read) => {
+    const mint = mintOf(existing(read(address)))
+    if (!mint) throw invalidParams('Invalid param: not a Token mint')
+    return uiTokenAmount(mint.supply, mint.decimals)
+  })
 }
 
-function existing(chain: Chain, address: Address): EncodedAccount {
-  const account = chain.accounts.get(address)
+function existing(account: EncodedAccount | undefined): EncodedAccount {
   if (!account) throw invalidParams('Invalid param: could not find account')
   return account
 }

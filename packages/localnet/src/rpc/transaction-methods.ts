@@ -20,16 +20,17 @@ import {
 import { invalidParams, RpcError } from './rpc-error.ts'
 
 /** Lands a transaction and answers its signature. As on a validator, skipPreflight means that nothing but the chain tells how it went. */
-const sendTransaction: RpcMethod = (chain, [encoded, configValue]) => {
+const sendTransaction: RpcMethod = (view, [encoded, configValue]) => {
   const config = configParam(configValue)
-  const decoded = decodeParam(chain, encoded, config)
-  if (config.skipPreflight !== true) preflight(chain, decoded, config)
-  chain.execute(decoded)
+  const decoded = decodeParam(view.chain, encoded, config)
+  const skipsPreflight = config.skipPreflight === true
+  contextSlot(view, { minContextSlot: config.minContextSlot, commitment: skipsPreflight ? 'processed' : config.preflightCommitment })
+  if (!skipsPreflight) preflight(view.chain, decoded)
+  view.chain.execute(decoded)
   return decoded.signature
 }
 
-function preflight(chain: Chain, decoded: DecodedTransaction, config: Config): void {
-  contextSlot(chain, { minContextSlot: config.minContextSlot, commitment: config.preflightCommitment })
+function preflight(chain: Chain, decoded: DecodedTransaction): void {
   const result = chain.simulate(decoded, { isSigned: true, isBlockhashReplaced: false })
   refuseBadSignature(result)
   const err = 'rejected' in result ? result.rejected : result.err
@@ -41,12 +42,14 @@ function preflight(chain: Chain, decoded: DecodedTransaction, config: Config): v
   )
 }
 
-const simulateTransaction: RpcMethod = (chain, [encoded, configValue]) => {
+const simulateTransaction: RpcMethod = (view, [encoded, configValue]) => {
+  const { chain } = view
   const config = configParam(configValue)
   const isSigned = config.sigVerify === true
   const isBlockhashReplaced = config.replaceRecentBlockhash === true
   if (isSigned && isBlockhashReplaced) throw invalidParams('sigVerify may not be used with replaceRecentBlockhash')
   const decoded = decodeParam(chain, encoded, config)
+  contextSlot(view, config)
   const result = chain.simulate(decoded, { isSigned, isBlockhashReplaced })
   refuseBadSignature(result)
 
@@ -55,9 +58,7 @@ const simulateTransaction: RpcMethod = (chain, [encoded, configValue]) => {
     ? { blockhash: chain.clock.blockhash(slot), lastValidBlockHeight: chain.clock.lastValidBlockHeight(slot) }
     : null
   const accounts = 'rejected' in result ? null : simulatedAccounts(chain, result, config)
-  return withContext(
-    chain,
-    config,
+  return withContext(view, config, () =>
     simulationValue(decoded, result, { accounts, hasInner: config.innerInstructions === true, replacement }),
   )
 }
@@ -123,6 +124,6 @@ const airdropLimits = { min: 1, max: 100_000_000_000 }
 export const transactionMethods: Record<string, RpcMethod> = {
   sendTransaction,
   simulateTransaction,
-  requestAirdrop: (chain, [address, lamports]) =>
+  requestAirdrop: ({ chain }, [address, lamports]) =>
     giveSol(chain, addressParam(address), BigInt(integerParam(lamports, 'lamports', airdropLimits))),
 }
