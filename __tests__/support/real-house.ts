@@ -260,7 +260,8 @@ export async function waitFor(what: string, look: () => Promise<boolean>, timeou
   }
 }
 
-function freePort(): Promise<number> {
+/** A port of the loopback that nobody listens on now. */
+export function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const probe = createServer()
     probe.once('error', reject)
