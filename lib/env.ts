@@ -12,6 +12,22 @@ const optionalUrl = z
   .optional()
   .or(z.literal('').transform(() => undefined))
 
+/** `local` and urls with commas between, in order of preference. */
+const facilitatorList = z
+  .string()
+  .default('')
+  .transform((text) =>
+    text
+      .split(',')
+      .map((entry) => entry.trim())
+      .filter((entry) => entry !== ''),
+  )
+  .transform((entries) => (entries.length === 0 ? ['local'] : [...new Set(entries)]))
+  .refine(
+    (entries) => entries.every((entry) => entry === 'local' || (/^https?:\/\/[^/]/.test(entry) && URL.canParse(entry))),
+    'local, or urls of x402 facilitators, with commas between',
+  )
+
 const Settings = z.object({
   FLOW402_ENV: z.enum(['local', 'devnet', 'mainnet']),
   NODE_ENV: z.string().default('production'),
@@ -33,7 +49,7 @@ const Settings = z.object({
   FEE_PAYER_SECRET_KEY: Secret,
   FEE_ADDRESS: z.string().min(32).max(44),
   FEE_BPS: z.coerce.number().int().min(0).max(10_000).default(500),
-  FACILITATOR_URL: optionalUrl,
+  FACILITATOR_URL: facilitatorList,
   EXPECT_LOCAL_NODE: z.enum(['0', '1']).default('0'),
   FLOW402_CRASH_AT: z.string().optional(),
 })
@@ -61,7 +77,8 @@ export type Env = {
   feePayerSecretKey: string
   feeAddress: string
   feeBps: number
-  facilitatorUrl: string | undefined
+  /** Who settles payments, in order of preference: `local`, our own in this process, or urls. At least one. */
+  facilitators: string[]
   expectLocalNode: boolean
   /** Fault tests only, local chain only: the name of the point at which the process kills itself. */
   crashAt: string | undefined
@@ -99,7 +116,7 @@ export function readEnv(source: Record<string, string | undefined> = process.env
     feePayerSecretKey: s.FEE_PAYER_SECRET_KEY,
     feeAddress: s.FEE_ADDRESS,
     feeBps: s.FEE_BPS,
-    facilitatorUrl: s.FACILITATOR_URL,
+    facilitators: s.FACILITATOR_URL,
     expectLocalNode: s.EXPECT_LOCAL_NODE === '1',
     crashAt: s.FLOW402_CRASH_AT,
   }

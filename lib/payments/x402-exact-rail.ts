@@ -8,18 +8,26 @@ import type { PaymentPayload, PaymentRequirements } from '@x402/core/types'
 import type { Env } from '../env.ts'
 import type { Charge, Movement, PaidBy, PaymentProof, PaymentRail } from './payment-rail.ts'
 import { openChain, signerFromSeed } from './x402-chain.ts'
-import { openLocalFacilitator, openRemoteFacilitator } from './x402-facilitator.ts'
-import { memoProgram, readTransaction } from './x402-transaction.ts'
+import { openFacilitators } from './x402-facilitator.ts'
+import { openLocalFacilitator } from './x402-facilitator-local.ts'
+import { openRemoteFacilitator } from './x402-facilitator-remote.ts'
+import { openFacilitatorRpc } from './x402-facilitator-rpc.ts'
+import { lighthouseProgram, memoProgram, readTransaction } from './x402-transaction.ts'
 import { decodeProof, encodeChallenge, encodeReceiptHeader, requirementsFor, type StoredPayload } from './x402-wire.ts'
 
-/** Opens the rail from the environment: our own facilitator in process, or the remote one of FACILITATOR_URL. */
+/** Opens the rail from the environment, with the facilitators of FACILITATOR_URL. */
 export async function openExactRail(env: Env, now: () => number): Promise<PaymentRail> {
   const escrow = await signerFromSeed(env.escrowSecretKey)
   const feePayer = await signerFromSeed(env.feePayerSecretKey)
   const chain = openChain({ rpcUrl: env.rpcUrl, asset: env.usdcMint, escrow, feePayer })
-  const facilitator = env.facilitatorUrl
-    ? openRemoteFacilitator({ url: env.facilitatorUrl, network: env.network, now })
-    : openLocalFacilitator({ chain, feePayer, network: env.network })
+  const rpc = openFacilitatorRpc(env.rpcUrl)
+  const facilitator = openFacilitators(
+    env.facilitators.map((each) =>
+      each === 'local'
+        ? openLocalFacilitator({ rpc, seed: env.feePayerSecretKey, ours: [escrow.address] })
+        : openRemoteFacilitator({ url: each, network: env.network, now }),
+    ),
+  )
 
   const payee = { payTo: escrow.address, asset: env.usdcMint, network: env.network }
   const escrowAccount = await chain.escrowAccount()
@@ -66,12 +74,7 @@ async function reaching<T>(work: Promise<T>): Promise<T> {
 }
 
 /** Besides the transfer and its memo a transaction may only set its fee, and let a wallet assert what it promised its owner. */
-const allowedPrograms = new Set<string>([
-  COMPUTE_BUDGET_PROGRAM_ADDRESS,
-  TOKEN_PROGRAM_ADDRESS,
-  memoProgram,
-  'L2TExMFKdjpN9kozasaurPirfHy9P8sbXoAN1qA3S95', // Lighthouse, which Phantom adds by itself
-])
+const allowedPrograms = new Set<string>([COMPUTE_BUDGET_PROGRAM_ADDRESS, TOKEN_PROGRAM_ADDRESS, memoProgram, lighthouseProgram])
 
 /** What needs no chain: the terms as asked, one transfer of exactly the amount and asset to the escrow, one memo that is the payment id. */
 function checkAgainstCharge(proof: PaymentProof, charge: Charge, escrowAccount: string): void {
