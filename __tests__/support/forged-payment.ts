@@ -24,8 +24,11 @@ const memoProgram = address('MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr')
 export type Forgery = {
   amountAtoms?: bigint
   mint?: string
+  tokenProgram?: string
   decimals?: number
   payTo?: string
+  /** The account that gets the money, in place of the payee's own. */
+  destination?: string
   feePayer?: string
   memos?: string[]
   microLamports?: bigint
@@ -49,20 +52,23 @@ export async function forgePayment(
   if (!asked) throw new Error('nothing was asked')
   const feePayer = address(forgery.feePayer ?? String(asked.extra.feePayer))
   const mint = address(forgery.mint ?? asked.asset)
-  const account = async (owner: string) =>
-    (await findAssociatedTokenPda({ owner: address(owner), mint, tokenProgram: TOKEN_PROGRAM_ADDRESS }))[0]
+  const tokenProgram = address(forgery.tokenProgram ?? TOKEN_PROGRAM_ADDRESS)
+  const account = async (owner: string) => (await findAssociatedTokenPda({ owner: address(owner), mint, tokenProgram }))[0]
   const { value: lifetime } = await createSolanaRpc(rpcUrl).getLatestBlockhash().send()
   const instructions: Instruction[] = [
     getSetComputeUnitLimitInstruction({ units: 100_000 }),
     getSetComputeUnitPriceInstruction({ microLamports: forgery.microLamports ?? 1n }),
-    getTransferCheckedInstruction({
-      source: await account(wallet.address),
-      mint,
-      destination: await account(forgery.payTo ?? asked.payTo),
-      authority: wallet,
-      amount: forgery.amountAtoms ?? BigInt(asked.amount),
-      decimals: forgery.decimals ?? 6,
-    }),
+    getTransferCheckedInstruction(
+      {
+        source: await account(wallet.address),
+        mint,
+        destination: forgery.destination ? address(forgery.destination) : await account(forgery.payTo ?? asked.payTo),
+        authority: wallet,
+        amount: forgery.amountAtoms ?? BigInt(asked.amount),
+        decimals: forgery.decimals ?? 6,
+      },
+      { programAddress: tokenProgram },
+    ),
     ...(forgery.memos ?? [String(asked.extra.memo)]).map((memo) => getAddMemoInstruction({ memo }, { programAddress: memoProgram })),
     ...(forgery.extra?.(wallet, feePayer) ?? []),
   ]
