@@ -4,6 +4,8 @@ import type { Now } from './clock.ts'
 import { type CrashPoint, crashAt } from './crash.ts'
 import { type Db, openDatabase } from './db/client.ts'
 import type { Env } from './env.ts'
+import { openMockChain } from './payments/mock-chain.ts'
+import { openMockRail } from './payments/mock-rail.ts'
 import type { PaymentRail } from './payments/payment-rail.ts'
 import { openExactRail } from './payments/x402-exact-rail.ts'
 import type { NodeLink } from './provisioning/node-link.ts'
@@ -29,7 +31,7 @@ export type House = {
 /** Opens the house. The link to the machines is given, because the gateway owns it; tests give their own time. */
 export async function openHouse(env: Env, version: string, link: NodeLink, now: Now = Date.now): Promise<House> {
   const db = openDatabase(env.databaseUrl)
-  const rail = await openExactRail(env, now)
+  const rail = env.paymentRail === 'mock' ? mockRail(env, now) : await openExactRail(env, now)
   const listeners: ((work: Work) => void)[] = []
   return {
     env,
@@ -50,4 +52,13 @@ export async function openHouse(env: Env, version: string, link: NodeLink, now: 
     },
     close: () => db.destroy(),
   }
+}
+
+/** Every payer of a mock market begins with this much, in atoms. */
+const mockOpeningAtoms = 1_000_000_000n
+
+/** The rail that moves no money; lib/env.ts refuses it in production. */
+function mockRail(env: Env, now: Now): PaymentRail {
+  const chain = openMockChain({ now, file: env.mockChainFile, openingAtoms: mockOpeningAtoms })
+  return openMockRail({ chain, feeAddress: env.feeAddress })
 }
