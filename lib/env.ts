@@ -6,6 +6,9 @@ const networks = {
   devnet: { caip2: 'solana:EtWTRABZaYq6iMfeYKouRu166VU2xqa1', usdcMint: '4zMMC9srt5Ri5X14GAgXhaHii3GnPAEERYPJgZJDncDU' },
 } as const
 
+/** The mock rail's chain is no network of anybody's. */
+const mockNetwork = { caip2: 'mock:local', usdcMint: 'mock-usdc' } as const
+
 const Secret = z.string().regex(/^[A-Za-z0-9_-]{43,}={0,2}$/, 'base64url of at least 32 bytes')
 const optionalUrl = z
   .url()
@@ -39,6 +42,8 @@ const Settings = z.object({
   HOST: z.string().optional(),
   PUBLIC_URL: optionalUrl,
   DATABASE_URL: z.string().startsWith('postgres'),
+  PAYMENT_RAIL: z.enum(['x402', 'mock']).default('x402'),
+  MOCK_CHAIN_FILE: z.string().min(1).optional(),
   SOLANA_RPC_URL: z.url(),
   USDC_MINT: z.string().optional(),
   FAUCET_URL: optionalUrl,
@@ -64,6 +69,10 @@ export type Env = {
   host: string
   publicUrl: string | undefined
   databaseUrl: string
+  /** How money comes in and goes out. mock: none does, for development and tests. */
+  paymentRail: 'x402' | 'mock'
+  /** Where the mock chain is kept, for several processes or a restart; undefined: in this process. */
+  mockChainFile: string | undefined
   rpcUrl: string
   /** CAIP-2 id; the local chain poses as devnet, because the x402 packages know no other id. */
   network: string
@@ -95,8 +104,11 @@ export function readEnv(source: Record<string, string | undefined> = process.env
   const isLocal = s.FLOW402_ENV === 'local'
   if (!isLocal && s.FAUCET_URL) throw new Error('FAUCET_URL exists on the local chain only: remove it or set FLOW402_ENV=local.')
   if (!isLocal && s.FLOW402_CRASH_AT) throw new Error('FLOW402_CRASH_AT is for tests on the local chain only.')
+  const isMock = s.PAYMENT_RAIL === 'mock'
+  if (isMock && (!isLocal || s.NODE_ENV === 'production'))
+    throw new Error('PAYMENT_RAIL=mock moves no money: it needs FLOW402_ENV=local and a NODE_ENV that is not production.')
   const has = (role: string) => s.ROLE === 'all' || s.ROLE.split(',').includes(role)
-  const chain = s.FLOW402_ENV === 'mainnet' ? networks.mainnet : networks.devnet
+  const chain = isMock ? mockNetwork : s.FLOW402_ENV === 'mainnet' ? networks.mainnet : networks.devnet
   return {
     mode: s.FLOW402_ENV,
     development: s.NODE_ENV === 'development',
@@ -105,9 +117,11 @@ export function readEnv(source: Record<string, string | undefined> = process.env
     host: s.HOST ?? (isLocal ? '127.0.0.1' : '0.0.0.0'),
     publicUrl: s.PUBLIC_URL,
     databaseUrl: s.DATABASE_URL,
+    paymentRail: s.PAYMENT_RAIL,
+    mockChainFile: s.MOCK_CHAIN_FILE,
     rpcUrl: s.SOLANA_RPC_URL,
     network: chain.caip2,
-    usdcMint: s.USDC_MINT ?? chain.usdcMint,
+    usdcMint: isMock ? chain.usdcMint : (s.USDC_MINT ?? chain.usdcMint),
     faucetUrl: s.FAUCET_URL,
     explorerUrl: s.EXPLORER_URL,
     secret: s.FLOW402_SECRET,
