@@ -1,13 +1,27 @@
-// Faults of the local chain: what is to go wrong with the next calls of a method.
+// Faults of the local chain: what is to go wrong with the next calls of a method, with a node, or with the chain itself.
 
 /** Counts are calls; `dropResponses` runs the call and loses its answer, `refuse` does not run it, `{}` ends what was planned. */
 export type PlannedFault = { refuse?: number; dropResponses?: number; delayMs?: number; delays?: number }
 
-/** Plans a fault on a local chain; no method means every method. */
-export async function planFault(rpcUrl: string, fault: PlannedFault, method?: string): Promise<void> {
+/** Something that happens to the chain (or, `lagSlots`, to the node that is asked) at once. packages/localnet/README.md says what each does. */
+export type ChainFault =
+  | { fork: string; forever?: boolean }
+  | { finalityStalls: boolean }
+  | { lagSlots: number }
+  | { freeze: string }
+  | { thaw: string }
+  | { drainSol: string }
+  | { giveSol: string; lamports: number | string }
+
+/** What a chain fault is answered with: the signatures that a fork dropped, newest first; the transaction that froze, thawed or gave. */
+export type ChainFaultAnswer = { dropped?: string[]; signature?: string }
+
+/** Plans a fault of calls on a local chain (no method means every method), or causes one of the chain itself. Throws when it is refused. */
+export async function planFault(rpcUrl: string, fault: PlannedFault | ChainFault, method?: string): Promise<ChainFaultAnswer> {
   const answer = await fetch(new URL('/fault', rpcUrl), {
     method: 'POST',
     body: JSON.stringify({ ...fault, ...(method ? { method } : {}) }),
   })
   if (!answer.ok) throw new Error(`the chain refused the fault: ${await answer.text()}`)
+  return answer.status === 204 ? {} : ((await answer.json()) as ChainFaultAnswer)
 }

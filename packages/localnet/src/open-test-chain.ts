@@ -29,12 +29,13 @@ export async function openTestChain(options: LocalnetOptions = {}) {
   const rpc = createSolanaRpc(devnet(localnet.rpcUrl))
   const rpcSubscriptions = createSolanaRpcSubscriptions(devnet(localnet.wsUrl))
 
-  const post = (path: string, body: unknown): Promise<Response> =>
-    fetch(`${localnet.rpcUrl}${path}`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) })
+  const post = (path: string, body: unknown, url = localnet.rpcUrl): Promise<Response> =>
+    fetch(`${url}${path}`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) })
 
   /** Calls a method as written on the wire: what the typed client hides can be seen, and what it refuses can be sent. */
-  const call = async (method: string, ...params: unknown[]) => {
-    const response = await post('/', { jsonrpc: '2.0', id: 1, method, params })
+  const call = (method: string, ...params: unknown[]) => callAt(localnet.rpcUrl, method, ...params)
+  const callAt = async (url: string, method: string, ...params: unknown[]) => {
+    const response = await post('/', { jsonrpc: '2.0', id: 1, method, params }, url)
     // biome-ignore lint/suspicious/noExplicitAny: each test knows the shape of what it asks for
     return (await response.json()) as { result?: any; error?: { code: number; message: string; data?: any } }
   }
@@ -45,6 +46,13 @@ export async function openTestChain(options: LocalnetOptions = {}) {
     const response = await post('/faucet', { address: wallet.address, usdcAtoms: usdcAtoms.toString() })
     if (!response.ok) throw new Error(await response.text())
     return wallet
+  }
+
+  /** Causes a fault; what it answers, or undefined when it answers nothing. Throws when it is refused. */
+  const fault = async (body: object, url = localnet.rpcUrl) => {
+    const response = await post('/fault', body, url)
+    if (!response.ok) throw new Error(await response.text())
+    return response.status === 204 ? undefined : ((await response.json()) as { dropped?: string[]; signature?: string })
   }
 
   const usdcOf = async (owner: Address): Promise<bigint> => {
@@ -92,6 +100,8 @@ export async function openTestChain(options: LocalnetOptions = {}) {
     rpcSubscriptions,
     post,
     call,
+    callAt,
+    fault,
     openWallet,
     usdcOf,
     signTransfer,
