@@ -1,12 +1,12 @@
 // Payments that are not what was asked: refused before anything is claimed, whatever is wrong with them.
 
 import { generateKeyPairSync } from 'node:crypto'
-import type { Instruction, KeyPairSigner } from '@solana/kit'
+import { AccountRole, type Address, type Instruction, type KeyPairSigner } from '@solana/kit'
 import { getTransferCheckedInstruction } from '@solana-program/token'
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { readQuote, signQuote } from '../../lib/rentals/quote-token.ts'
-import { encodeHeader, type Forgery, forgePayment } from '../support/forged-payment.ts'
+import { encodeHeader, type Forgery, forgePayment, guardOf } from '../support/forged-payment.ts'
 import { openTestHouse, type Quoted, type TestHouse } from '../support/house.ts'
 
 let market: TestHouse
@@ -44,6 +44,27 @@ test('the forger can also make an honest payment, so what is refused below is re
   await market.stop(quoted.paid.rentalId)
 })
 
+test.each(['before', 'after', 'around'])(
+  'a payment with a wallet’s guards %s its transfer pays, also when they look at the fee payer',
+  async (where) => {
+    const quoted = await market.quote()
+    const guards = (payer: Address) => [guardOf(5, [market.renter.address]), guardOf(9, [payer]), guardOf(6, [market.renter.address])]
+    const [hasBefore, hasAfter] = [where !== 'after', where !== 'before']
+    const header = await forge(quoted, {
+      arrange: ({ budget, transfer, memos }, payer) => [
+        ...budget,
+        ...(hasBefore ? guards(payer) : []),
+        transfer,
+        ...memos,
+        ...(hasAfter ? guards(payer) : []),
+      ],
+    })
+    const answer = await market.pay(quoted.request, header)
+    expect(answer.status, answer.text).toBe(201)
+    await market.stop(quoted.paid.rentalId)
+  },
+)
+
 const wrongs: [string, (quoted: Quoted) => Forgery, number, string][] = [
   ['an atom too little', () => ({ amountAtoms: 9_999n }), 422, 'payment_invalid'],
   ['an atom too much', () => ({ amountAtoms: 10_001n }), 422, 'payment_invalid'],
@@ -57,6 +78,19 @@ const wrongs: [string, (quoted: Quoted) => Forgery, number, string][] = [
   ['the memo of another quote', () => ({ memos: [market.unknownId('payment')] }), 409, 'payment_already_used'],
   ['another fee payer', () => ({ feePayer: stranger.address }), 402, 'payment_failed'],
   ['a price for priority that would drain the fee payer', () => ({ microLamports: 10_000_000n }), 402, 'payment_failed'],
+  [
+    'a wallet’s guard that would make the fee payer pay for its memory',
+    () => ({ extra: (wallet, feePayer) => [guardOf(0, [feePayer, wallet.address], AccountRole.WRITABLE)] }),
+    402,
+    'payment_failed',
+  ],
+  ['more compute than is sponsored', () => ({ units: 200_001 }), 402, 'payment_failed'],
+  [
+    'no compute limit',
+    () => ({ arrange: ({ budget: [, price], transfer, memos }) => [...(price ? [price] : []), transfer, ...memos] }),
+    402,
+    'payment_failed',
+  ],
   ['a second transfer', () => ({ extra: (wallet) => [transferOf(wallet)] }), 422, 'payment_invalid'],
   [
     'the fee payer as a sender of SOL',

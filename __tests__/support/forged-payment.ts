@@ -1,5 +1,6 @@
 // Payments as no honest client makes them: any instruction, any terms, signed by a real wallet.
 import {
+  AccountRole,
   type Address,
   address,
   appendTransactionMessageInstructions,
@@ -16,9 +17,10 @@ import {
 import { getSetComputeUnitLimitInstruction, getSetComputeUnitPriceInstruction } from '@solana-program/compute-budget'
 import { getAddMemoInstruction } from '@solana-program/memo'
 import { findAssociatedTokenPda, getTransferCheckedInstruction, TOKEN_PROGRAM_ADDRESS } from '@solana-program/token'
-import type { PaymentRequired } from '@x402/core/types'
+import type { PaymentRequired, PaymentRequirements } from '@x402/core/types'
 
 const memoProgram = address('MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr')
+const lighthouseProgram = address('L2TExMFKdjpN9kozasaurPirfHy9P8sbXoAN1qA3S95')
 
 /** What is to be different from an honest payment. */
 export type Forgery = {
@@ -33,6 +35,10 @@ export type Forgery = {
   memos?: string[]
   microLamports?: bigint
   extra?: (wallet: KeyPairSigner, feePayer: Address) => Instruction[]
+  units?: number
+  /** The last word on which instructions there are, and in which order. */
+  arrange?: (honest: { budget: Instruction[]; transfer: Instruction; memos: Instruction[] }, feePayer: Address) => Instruction[]
+  version?: 0 | 'legacy'
   /** Replaces members of the accepted terms. */
   accepted?: Record<string, unknown>
   /** Replaces members of the accepted terms' `extra`. */
@@ -50,42 +56,63 @@ export async function forgePayment(
 ): Promise<string> {
   const [asked] = paymentRequired.accepts
   if (!asked) throw new Error('nothing was asked')
+  const { value: lifetime } = await createSolanaRpc(rpcUrl).getLatestBlockhash().send()
+  return encodeHeader({
+    x402Version: 2,
+    accepted: { ...asked, ...forgery.accepted, extra: { ...asked.extra, ...forgery.acceptedExtra } },
+    payload: { transaction: await forgeTransaction(asked, wallet, lifetime, forgery) },
+    ...forgery.payload,
+  })
+}
+
+/** The transaction of such a payment, signed by the wallet, base64. Needs no chain. */
+export async function forgeTransaction(
+  asked: PaymentRequirements,
+  wallet: KeyPairSigner,
+  lifetime: Parameters<typeof setTransactionMessageLifetimeUsingBlockhash>[0],
+  forgery: Forgery = {},
+): Promise<string> {
   const feePayer = address(forgery.feePayer ?? String(asked.extra.feePayer))
   const mint = address(forgery.mint ?? asked.asset)
   const tokenProgram = address(forgery.tokenProgram ?? TOKEN_PROGRAM_ADDRESS)
   const account = async (owner: string) => (await findAssociatedTokenPda({ owner: address(owner), mint, tokenProgram }))[0]
-  const { value: lifetime } = await createSolanaRpc(rpcUrl).getLatestBlockhash().send()
-  const instructions: Instruction[] = [
-    getSetComputeUnitLimitInstruction({ units: 100_000 }),
+  const budget = [
+    getSetComputeUnitLimitInstruction({ units: forgery.units ?? 100_000 }),
     getSetComputeUnitPriceInstruction({ microLamports: forgery.microLamports ?? 1n }),
-    getTransferCheckedInstruction(
-      {
-        source: await account(wallet.address),
-        mint,
-        destination: forgery.destination ? address(forgery.destination) : await account(forgery.payTo ?? asked.payTo),
-        authority: wallet,
-        amount: forgery.amountAtoms ?? BigInt(asked.amount),
-        decimals: forgery.decimals ?? 6,
-      },
-      { programAddress: tokenProgram },
-    ),
-    ...(forgery.memos ?? [String(asked.extra.memo)]).map((memo) => getAddMemoInstruction({ memo }, { programAddress: memoProgram })),
+  ]
+  const transfer = getTransferCheckedInstruction(
+    {
+      source: await account(wallet.address),
+      mint,
+      destination: forgery.destination ? address(forgery.destination) : await account(forgery.payTo ?? asked.payTo),
+      authority: wallet,
+      amount: forgery.amountAtoms ?? BigInt(asked.amount),
+      decimals: forgery.decimals ?? 6,
+    },
+    { programAddress: tokenProgram },
+  )
+  const memos = (forgery.memos ?? [String(asked.extra.memo)]).map((memo) =>
+    getAddMemoInstruction({ memo }, { programAddress: memoProgram }),
+  )
+  const instructions = [
+    ...(forgery.arrange?.({ budget, transfer, memos }, feePayer) ?? [...budget, transfer, ...memos]),
     ...(forgery.extra?.(wallet, feePayer) ?? []),
   ]
   const signed = await partiallySignTransactionMessageWithSigners(
     pipe(
-      createTransactionMessage({ version: 0 }),
+      createTransactionMessage({ version: forgery.version ?? 0 }),
       (message) => setTransactionMessageFeePayer(feePayer, message),
       (message) => setTransactionMessageLifetimeUsingBlockhash(lifetime, message),
       (message) => appendTransactionMessageInstructions(instructions, message),
     ),
   )
-  return encodeHeader({
-    x402Version: 2,
-    accepted: { ...asked, ...forgery.accepted, extra: { ...asked.extra, ...forgery.acceptedExtra } },
-    payload: { transaction: getBase64EncodedWireTransaction(signed) },
-    ...forgery.payload,
-  })
+  return getBase64EncodedWireTransaction(signed)
+}
+
+/** What a wallet puts into a transaction to keep a promise to its owner: a Lighthouse instruction, by its number, about some accounts. */
+export function guardOf(number: number, accounts: Address[], role = AccountRole.READONLY): Instruction {
+  const data = Uint8Array.of(number, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4)
+  return { programAddress: lighthouseProgram, accounts: accounts.map((each) => ({ address: each, role })), data }
 }
 
 /** Any JSON as the value of a payment header. */
