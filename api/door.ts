@@ -1,15 +1,19 @@
 // A door: one endpoint of the table bound to its handler, with its input parsed and its caller known.
 
-import type { Access, Endpoint } from '@flow402/protocol/endpoints'
+import { createHash } from 'node:crypto'
+import { type Access, type Endpoint, idempotencyProblems } from '@flow402/protocol/endpoints'
 import { Problem, ProblemBody, type ProblemCode, problems } from '@flow402/protocol/problem'
+import { canonicalJson } from '@flow402/protocol/receipt'
 import { createRoute, type OpenAPIHono, type RouteConfig } from '@hono/zod-openapi'
 import type { Context } from 'hono'
-import type { z } from 'zod'
+import { z } from 'zod'
 import { requireAccess } from '../lib/auth/access-token.ts'
 import { requireAdmin, type Who } from '../lib/auth/who.ts'
+import { once } from '../lib/idempotency/once.ts'
+import { readKey } from '../lib/idempotency/read-key.ts'
 import { requireParty } from '../lib/rentals/require-party.ts'
 import type { House } from '../lib/wiring.ts'
-import { invalidRequest } from './problem-response.ts'
+import { invalidRequest, problemResponse } from './problem-response.ts'
 
 type Parsed<S> = S extends z.ZodType ? z.output<S> : undefined
 /** What a handler gets: parsed input, who asks, and the raw context for headers and streams. */
@@ -41,8 +45,43 @@ export function door<E extends Endpoint>(
     const ofPath = endpoint.access === 'party' && params ? await requireParty(house, (params.data as { id: string }).id, token) : known
     const body = endpoint.body ? parse(endpoint.body, await readJson(c)) : undefined
     const who = endpoint.access === 'party' && !params ? await requireParty(house, (body as { rentalId: string }).rentalId, token) : ofPath
-    return handle({ params: params?.data, query, body, who, c } as Input<E>)
+    const key = isRepeatable(endpoint) ? undefined : c.req.header('idempotency-key')
+    const answer = async () => handle({ params: params?.data, query, body, who, c } as Input<E>)
+    return key === undefined ? answer() : answerOnce(house, c, key, { query, body }, answer)
   })
+}
+
+/** Whether an endpoint may be asked again and again: no key is needed then. */
+function isRepeatable(endpoint: Endpoint): boolean {
+  return endpoint.method === 'get' || endpoint.isSafe === true
+}
+
+/** Answers a request that carries an Idempotency-Key: once, then the same answer again. The caller is known and the input read by now. */
+async function answerOnce(
+  house: Deps,
+  c: Context,
+  header: string,
+  { query, body }: { query: unknown; body: unknown },
+  answer: () => Promise<Response>,
+): Promise<Response> {
+  const [token, payment] = [bearer(c), c.req.header('payment-signature')]
+  const asked = {
+    scope: token === undefined ? 'anonymous' : sha256(token),
+    key: readKey(header),
+    fingerprint: sha256(canonicalJson({ method: c.req.method, path: c.req.path, query: query ?? null, body: body ?? null })),
+    proof: payment === undefined ? null : sha256(payment),
+  }
+  const { answer: given, isReplay } = await once(house, asked, async () => {
+    const response = await answer().catch((error: unknown) => problemResponse(error, c))
+    return { status: response.status, headers: [...response.headers], body: Buffer.from(await response.arrayBuffer()) }
+  })
+  const response = new Response(new Uint8Array(given.body), { status: given.status, headers: given.headers })
+  if (isReplay) response.headers.set('idempotency-replayed', 'true')
+  return response
+}
+
+function sha256(text: string): string {
+  return createHash('sha256').update(text).digest('hex')
 }
 
 /** Who asks, as far as it can be known before the input is read. Throws what a caller without the right token is told. */
@@ -113,6 +152,14 @@ async function readJson(c: Context): Promise<unknown> {
   }
 }
 
+const keyHeader = z.object({
+  'Idempotency-Key': z
+    .string()
+    .max(255)
+    .optional()
+    .meta({ description: 'Sent again with the same request, the first answer is given again for at least 24 hours; a UUID is a good key' }),
+})
+
 /** The bearer tokens of each kind of access, as app.ts names them in the OpenAPI document. */
 const schemes: Record<Exclude<Access, 'public'>, string[]> = {
   rental: ['rentalToken'],
@@ -130,7 +177,9 @@ function describe(endpoint: Endpoint): RouteConfig {
       content: isText ? { 'text/plain': { schema: { type: 'string' } } } : { 'application/json': { schema: answer as z.ZodType } },
     }
   }
-  const byStatus = Map.groupBy(endpoint.problems, (code) => problems[code].status)
+  const mayCarryKey = !isRepeatable(endpoint)
+  const codes: ProblemCode[] = [...endpoint.problems, ...(mayCarryKey ? idempotencyProblems : [])]
+  const byStatus = Map.groupBy(codes, (code) => problems[code].status)
   for (const [status, codes] of byStatus)
     responses[status] ??= { description: codes.join(', '), content: { 'application/problem+json': { schema: ProblemBody } } }
   return {
@@ -139,6 +188,7 @@ function describe(endpoint: Endpoint): RouteConfig {
     summary: endpoint.summary,
     ...(endpoint.access === 'public' ? {} : { security: schemes[endpoint.access].map((scheme) => ({ [scheme]: [] })) }),
     request: {
+      ...(mayCarryKey ? { headers: keyHeader } : {}),
       ...(endpoint.params ? { params: endpoint.params } : {}),
       ...(endpoint.query ? { query: endpoint.query } : {}),
       ...(endpoint.body ? { body: { required: true, content: { 'application/json': { schema: endpoint.body } } } } : {}),

@@ -1,5 +1,5 @@
 // Errors at the door: every failure leaves as RFC 9457 problem+json; what is not a known problem is a 500 and a bug in the log.
-import { Problem } from '@flow402/protocol/problem'
+import { Problem, type ProblemCode } from '@flow402/protocol/problem'
 import type { Context } from 'hono'
 import { HTTPException } from 'hono/http-exception'
 
@@ -11,10 +11,14 @@ export function problemResponse(error: unknown, c: Context): Response {
       JSON.stringify({ level: 'error', event: 'request_failed', method: c.req.method, path: c.req.path, stack: (error as Error)?.stack }),
     )
   const headers = new Headers({ 'content-type': 'application/problem+json', 'cache-control': 'no-store' })
-  if (problem.status === 503) headers.set('retry-after', '5')
+  const seconds = problem.status === 503 ? 5 : retryAfterSeconds[problem.code]
+  if (seconds !== undefined) headers.set('retry-after', String(seconds))
   if (problem.status === 401) headers.set('www-authenticate', 'Bearer')
   return new Response(JSON.stringify(problem.toBody()), { status: problem.status, headers })
 }
+
+/** When to ask again, for codes that say "later" without being the market's fault. */
+const retryAfterSeconds: Partial<Record<ProblemCode, number>> = { idempotency_in_flight: 2 }
 
 function asProblem(error: unknown): Problem {
   if (error instanceof Problem) return error

@@ -9,6 +9,8 @@ export const advice: Record<ProblemCode, string> = {
   payment_failed: 'The transaction reached the chain and failed there. Nothing was charged; ask for a new quote.',
   payment_already_used: 'This payment belongs to another rental or extension. Ask for a new quote and sign anew.',
   payment_not_found: 'Check the payment id; it is in the 402 body and in the 202 answer.',
+  payment_identifier_reused:
+    'Nothing was charged. Send the first payment again for its outcome, or take a new identifier for a new payment.',
   quote_invalid: 'Echo the requirements of the 402 unchanged, `extra` included. Quotes of another market are not valid here.',
   quote_expired: 'Quotes hold for a short time. Send the request without payment again for a fresh one.',
   quote_mismatch: 'Repeat exactly the body that was quoted. To change it, ask for a new quote.',
@@ -23,6 +25,9 @@ export const advice: Record<ProblemCode, string> = {
   node_unreachable: 'The machine does not answer. Try again; if it stays silent the rental settles by itself and the rest is refunded.',
   enrolment_refused: 'Ask the market for a new one-time token.',
   node_not_found: 'Check the node id.',
+  idempotency_key_invalid: 'Send 1 to 255 visible ASCII characters, quoted or not; a UUID is a good key.',
+  idempotency_in_flight: 'Wait as long as Retry-After says and send the same request again: then its answer is there.',
+  idempotency_key_reused: 'Nothing was done and nothing was charged. Take a new key for another request or another payment.',
   invalid_request: 'The answer lists which members are wrong. Unknown members are refused.',
   invalid_json: 'Send valid JSON.',
   unsupported_media_type: 'Send the header content-type: application/json.',

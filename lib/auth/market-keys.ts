@@ -1,8 +1,11 @@
 // Market keys: everything secret is derived from one master secret, so there is one thing to guard and to rotate.
 import { createPrivateKey, createPublicKey, hkdfSync, type KeyObject } from 'node:crypto'
 
-/** The Ed25519 pair that signs quotes, lease orders and stream tokens, and the secret behind access tokens. */
-export type MarketKeys = { signing: KeyObject; verifying: KeyObject; publicKey: string; accessSecret: Buffer }
+/**
+ * The Ed25519 pair that signs quotes, lease orders and stream tokens, the secret behind access tokens, and the one that answers under an
+ * Idempotency-Key are encrypted with.
+ */
+export type MarketKeys = { signing: KeyObject; verifying: KeyObject; publicKey: string; accessSecret: Buffer; answerSecret: Buffer }
 
 const pkcs8Ed25519Prefix = Buffer.from('302e020100300506032b657004220420', 'hex')
 
@@ -14,7 +17,7 @@ export function deriveMarketKeys(secret: string): MarketKeys {
   const verifying = createPublicKey(signing)
   const publicKey = verifying.export({ format: 'jwk' }).x
   if (!publicKey) throw new Error('the market key has no public half')
-  return { signing, verifying, publicKey, accessSecret: derive('rental-access-1') }
+  return { signing, verifying, publicKey, accessSecret: derive('rental-access-1'), answerSecret: derive('idempotent-answer-1') }
 }
 
 /** An Ed25519 public key from its 32 bytes in base64url, as nodes send it. */

@@ -15,13 +15,14 @@ import { CreatedRental, ExecRequest, ExecResult, ExtendRequest, LogsQuery, Renta
  */
 export type Access = 'public' | 'rental' | 'party' | 'admin'
 
-/** One endpoint: `{id}` marks path parameters; `paid` answers 402 until paid. */
+/** One endpoint: `{id}` marks path parameters; `paid` answers 402 until paid; `isSafe` marks a POST that changes nothing. */
 export type Endpoint = {
   method: 'get' | 'post'
   path: string
   summary: string
   access: Access
   paid?: true
+  isSafe?: true
   params?: z.ZodObject
   query?: z.ZodObject
   body?: z.ZodObject
@@ -41,6 +42,8 @@ const paidProblems = [
   'quote_mismatch',
   'chain_unavailable',
 ] as const
+/** What every POST that changes something may answer beside its own problems, when it is sent with an Idempotency-Key. */
+export const idempotencyProblems = ['idempotency_key_invalid', 'idempotency_in_flight', 'idempotency_key_reused'] as const
 const bodyProblems = ['invalid_request', 'invalid_json', 'unsupported_media_type', 'too_large'] as const
 
 /** Every endpoint of the market. */
