@@ -1,10 +1,15 @@
 // The clock: time drives every rental onward, whatever request, crash or silence came before.
 
+import { forgetOldAnswers } from '../lib/idempotency/forget-old-answers.ts'
 import { endDueRentals } from '../lib/metering/end-due-rentals.ts'
+import { checkReserves } from '../lib/payments/check-reserves.ts'
 import { reconcilePayments } from '../lib/payments/reconcile-payments.ts'
+import { scanEscrow } from '../lib/payments/scan-escrow.ts'
 import { assignRentals } from '../lib/provisioning/assign-rentals.ts'
 import { sendUnsentOrders } from '../lib/provisioning/send-orders.ts'
 import { closeBooks } from '../lib/settlement/close-books.ts'
+import { payOutEarnings } from '../lib/settlement/pay-out-earnings.ts'
+import { reversePayments } from '../lib/settlement/reverse-payments.ts'
 import { sendTransfers } from '../lib/settlement/send-transfers.ts'
 import { settleRentals } from '../lib/settlement/settle-rentals.ts'
 import type { House } from '../lib/wiring.ts'
@@ -18,17 +23,43 @@ export function startClock(house: House): { stop(): Promise<void> } {
     assign: beat('assign', 1_000, () => assignRentals(house)),
     orders: beat('orders', 1_000, () => sendUnsentOrders(house)),
     time: beat('time', 1_000, () => endDueRentals(house, upSinceMs)),
+    escrow: beat('escrow', 1_000, async () => {
+      const scanned = await scanEscrow(house)
+      if (!scanned) return 0
+      const { found, isComplete } = scanned
+      if (found.payment > 0) beats.books.wake()
+      if (found.undecided > 0) beats.payments.wake()
+      if (found.transfer > 0) beats.receipts.wake()
+      if (found.payment + found.refund > 0) beats.transfers.wake()
+      return isComplete ? 0 : 1
+    }),
+    reversals: beat('reversals', 5_000, async () => {
+      const reversed = await reversePayments(house)
+      if (reversed > 0) beats.orders.wake()
+      return reversed
+    }),
+    reserves: beat('reserves', 30_000, async () => {
+      await checkReserves(house)
+      return 0
+    }),
     books: beat('books', 1_000, async () => {
       const closed = await closeBooks(house)
+      if (closed > 0) beats.payouts.wake()
       if (closed > 0) beats.transfers.wake()
       return closed
     }),
+    payouts: beat('payouts', 1_000, async () => {
+      const paid = await payOutEarnings(house)
+      if (paid > 0) beats.transfers.wake()
+      return paid
+    }),
     transfers: beat('transfers', 1_000, async () => {
-      const confirmed = await sendTransfers(house)
-      if (confirmed > 0) beats.receipts.wake()
-      return confirmed
+      const sent = await sendTransfers(house)
+      if (sent > 0) beats.escrow.wake()
+      return 0
     }),
     receipts: beat('receipts', 1_000, () => settleRentals(house)),
+    answers: beat('answers', 600_000, () => forgetOldAnswers(house)),
   }
   house.onWake((name) => beats[name].wake())
   return {

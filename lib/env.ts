@@ -15,6 +15,17 @@ const optionalUrl = z
   .optional()
   .or(z.literal('').transform(() => undefined))
 
+const urlList = z
+  .string()
+  .default('')
+  .transform((text) =>
+    text
+      .split(',')
+      .map((entry) => entry.trim())
+      .filter((entry) => entry !== ''),
+  )
+  .refine((urls) => urls.every((url) => /^https?:\/\//.test(url) && URL.canParse(url)), 'urls with commas between')
+
 /** `local` and urls with commas between, in order of preference. */
 const facilitatorList = z
   .string()
@@ -45,6 +56,7 @@ const Settings = z.object({
   PAYMENT_RAIL: z.enum(['x402', 'mock']).default('x402'),
   MOCK_CHAIN_FILE: z.string().min(1).optional(),
   SOLANA_RPC_URL: z.url(),
+  SOLANA_RPC_WITNESS_URLS: urlList,
   USDC_MINT: z.string().optional(),
   FAUCET_URL: optionalUrl,
   EXPLORER_URL: optionalUrl,
@@ -55,6 +67,8 @@ const Settings = z.object({
   FEE_ADDRESS: z.string().min(32).max(44),
   FEE_BPS: z.coerce.number().int().min(0).max(10_000).default(500),
   FACILITATOR_URL: facilitatorList,
+  PAYOUT_HOLD_SECONDS: z.coerce.number().int().min(0).max(2_592_000).default(0),
+  DUST_ATOMS: z.coerce.number().int().min(0).max(1_000_000).default(2_000),
   EXPECT_LOCAL_NODE: z.enum(['0', '1']).default('0'),
   FLOW402_CRASH_AT: z.string().optional(),
 })
@@ -76,6 +90,8 @@ export type Env = {
   rpcUrl: string
   /** CAIP-2 id; the local chain poses as devnet, because the x402 packages know no other id. */
   network: string
+  /** Further nodes: that something is not on chain is believed only when all of them say so. */
+  rpcWitnessUrls: string[]
   usdcMint: string
   faucetUrl: string | undefined
   explorerUrl: string | undefined
@@ -86,6 +102,10 @@ export type Env = {
   feePayerSecretKey: string
   feeAddress: string
   feeBps: number
+  /** How long earnings wait before they may be paid out, in ms: what left can no longer be held by a dispute. */
+  payoutHoldMs: number
+  /** What is sent to the escrow for nothing and is less than this is kept: returning it would cost more. */
+  dustAtoms: bigint
   /** Who settles payments, in order of preference: `local`, our own in this process, or urls. At least one. */
   facilitators: string[]
   expectLocalNode: boolean
@@ -121,6 +141,7 @@ export function readEnv(source: Record<string, string | undefined> = process.env
     mockChainFile: s.MOCK_CHAIN_FILE,
     rpcUrl: s.SOLANA_RPC_URL,
     network: chain.caip2,
+    rpcWitnessUrls: s.SOLANA_RPC_WITNESS_URLS,
     usdcMint: isMock ? chain.usdcMint : (s.USDC_MINT ?? chain.usdcMint),
     faucetUrl: s.FAUCET_URL,
     explorerUrl: s.EXPLORER_URL,
@@ -130,6 +151,8 @@ export function readEnv(source: Record<string, string | undefined> = process.env
     feePayerSecretKey: s.FEE_PAYER_SECRET_KEY,
     feeAddress: s.FEE_ADDRESS,
     feeBps: s.FEE_BPS,
+    payoutHoldMs: s.PAYOUT_HOLD_SECONDS * 1000,
+    dustAtoms: BigInt(s.DUST_ATOMS),
     facilitators: s.FACILITATOR_URL,
     expectLocalNode: s.EXPECT_LOCAL_NODE === '1',
     crashAt: s.FLOW402_CRASH_AT,

@@ -4,11 +4,13 @@ import type { Now } from './clock.ts'
 import { type CrashPoint, crashAt } from './crash.ts'
 import { type Db, openDatabase } from './db/client.ts'
 import type { Env } from './env.ts'
+import type { PartsOf } from './payments/finalize-movement.ts'
 import { openMockChain } from './payments/mock-chain.ts'
 import { openMockRail } from './payments/mock-rail.ts'
 import type { PaymentRail } from './payments/payment-rail.ts'
 import { openExactRail } from './payments/x402-exact-rail.ts'
 import type { NodeLink } from './provisioning/node-link.ts'
+import { partsOf } from './settlement/send-transfers.ts'
 import type { Wake, Work } from './wake.ts'
 
 /** Everything a door or a timer may hand to a verb. */
@@ -23,6 +25,11 @@ export type House = {
   crash: CrashPoint
   feeBps: number
   payee: ReturnType<PaymentRail['payee']>
+  currency: 'USDC'
+  payoutHoldMs: number
+  dustAtoms: bigint
+  /** Whose money a transfer carries: settlement knows, the escrow's scan asks. */
+  partsOf: PartsOf
   wake: Wake
   onWake(listener: (work: Work) => void): void
   close(): Promise<void>
@@ -44,6 +51,10 @@ export async function openHouse(env: Env, version: string, link: NodeLink, now: 
     crash: crashAt(env.crashAt),
     feeBps: env.feeBps,
     payee: rail.payee(),
+    currency: 'USDC',
+    payoutHoldMs: env.payoutHoldMs,
+    dustAtoms: env.dustAtoms,
+    partsOf,
     wake(work) {
       for (const listener of listeners) listener(work)
     },

@@ -118,7 +118,7 @@ function report(before: Balances, after: Balances, rental: Rental, receipt: Rece
   ]
   console.log(`\nprepaid ${money(prepaid)} = payout ${money(payout)} + fee ${money(fee)} + refund ${money(refund)}`)
   console.log(
-    `\n${table([['transfer', 'USDC', 'transaction'], ...receipt.transfers.map((each) => [each.kind, money(BigInt(each.amountAtoms)), each.transaction])])}`,
+    `\n${table([['transfer', 'USDC', 'transaction'], ...receipt.transfers.map((each) => [each.kind, money(BigInt(each.amountAtoms)), each.transaction ?? 'owed'])])}`,
   )
   console.log(`\nreceipt digest ${receipt.digest}\n`)
 
@@ -128,7 +128,10 @@ function report(before: Balances, after: Balances, rental: Rental, receipt: Rece
     ['the provider got the payout', change('provider') === payout],
     ['the market got the fee', change('fee') === fee],
     ['escrow is back where it was', change('escrow') === 0n],
-    ['every movement has a transaction on chain', receipt.transfers.every(({ transaction }) => transaction.length > 60)],
+    [
+      'every movement has a transaction on chain',
+      receipt.transfers.every(({ transaction }) => transaction !== null && transaction.length > 60),
+    ],
   ]
   for (const [claim, holds] of claims) console.log(`${holds ? '✓' : '✗'} ${claim}`)
   return claims.every(([, holds]) => holds)

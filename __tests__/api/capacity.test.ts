@@ -1,5 +1,6 @@
 // Capacity: units are sold once, and whatever ends a rental gives them back once.
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { emptyBooks } from '../support/empty-books.ts'
 import { type Answered, openTestHouse, type TestHouse } from '../support/house.ts'
 
 let market: TestHouse
@@ -95,7 +96,7 @@ test('a hundred buyers of the last unit: one gets it, ninety-nine are told sold_
     await market.until(id, 'running')
     await market.stop(id)
     await market.until(id, 'settled')
-    expect(await market.ledger()).toEqual({ escrow: 0n, held: 0n, provider: 0n, fee: 0n, refund: 0n })
+    expect(await market.ledger()).toEqual(emptyBooks)
   } finally {
     await market.close()
   }

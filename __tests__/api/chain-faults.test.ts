@@ -1,6 +1,7 @@
 // A chain that loses answers, comes late or is away: no payment is lost, none is asked for twice, and nothing runs unpaid.
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { type PlannedFault, planFault } from '../support/chain-fault.ts'
+import { emptyBooks } from '../support/empty-books.ts'
 import { type Answered, openTestHouse, type TestHouse } from '../support/house.ts'
 
 const forEver = 100_000
@@ -26,7 +27,7 @@ async function expectPaidOnce(quoted: { request: unknown; paid: { rentalId: stri
   expect(new Set(market.machine.orders.filter((o) => o.rentalId === quoted.paid.rentalId).map((o) => o.epoch))).toEqual(new Set([1]))
   await market.stop(quoted.paid.rentalId)
   await market.until(quoted.paid.rentalId, 'settled')
-  expect(await market.ledger()).toEqual({ escrow: 0n, held: 0n, provider: 0n, fee: 0n, refund: 0n })
+  expect(await market.ledger()).toEqual(emptyBooks)
 }
 
 test('a lost answer to sendTransaction is not a lost payment: the chain tells that it landed', async () => {
@@ -158,5 +159,5 @@ test('transfers out of the escrow survive a chain that loses answers: each is ma
   expect(after.escrow).toBe(before.escrow)
   expect(before.renter - after.renter).toBe(1_000n)
   expect(after.provider + after.fee - before.provider - before.fee).toBe(1_000n)
-  expect(await market.ledger()).toEqual({ escrow: 0n, held: 0n, provider: 0n, fee: 0n, refund: 0n })
+  expect(await market.ledger()).toEqual(emptyBooks)
 }, 60_000)

@@ -1,6 +1,7 @@
 // Extending: every payment counts once, buys time for the rental it was made for, and comes back when it bought nothing.
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { planFault } from '../support/chain-fault.ts'
+import { emptyBooks } from '../support/empty-books.ts'
 import { openTestHouse, type TestHouse } from '../support/house.ts'
 
 let market: TestHouse
@@ -20,7 +21,7 @@ const quote = (id: string, minutes = 5) => market.quote({ minutes }, path(id), m
 const extend = (id: string, header: string, minutes = 5) => market.pay({ minutes }, header, path(id), market.bearer(id))
 
 async function expectBalanced() {
-  expect(await market.ledger()).toEqual({ escrow: 0n, held: 0n, provider: 0n, fee: 0n, refund: 0n })
+  expect(await market.ledger()).toEqual(emptyBooks)
   expect((await market.balances()).escrow).toBe(0n)
 }
 

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { buildApi } from '../../api/app.ts'
 import type { PaymentRail } from '../../lib/payments/payment-rail.ts'
 import { reconcilePayments } from '../../lib/payments/reconcile-payments.ts'
+import { emptyBooks } from '../support/empty-books.ts'
 import { openTestHouse, type TestHouse } from '../support/house.ts'
 
 let market: TestHouse
@@ -85,6 +86,6 @@ test('however a payment is interrupted, and by two replicas at once: one payment
     { numRuns: 20 },
   )
   expect(interruptions).toBeGreaterThan(40)
-  expect(await market.ledger()).toEqual({ escrow: 0n, held: 0n, provider: 0n, fee: 0n, refund: 0n })
+  expect(await market.ledger()).toEqual(emptyBooks)
   expect((await market.balances()).escrow).toBe(0n)
 }, 240_000)

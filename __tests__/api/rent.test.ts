@@ -1,5 +1,6 @@
 // Renting over the API: what a payment buys, and everything that it must not buy.
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { emptyBooks } from '../support/empty-books.ts'
 import { openTestHouse, type TestHouse } from '../support/house.ts'
 
 let market: TestHouse
@@ -60,7 +61,7 @@ test('a rental goes from offer to receipt, and every atom that was paid is accou
     provider: before.provider + 19_000n,
     renter: before.renter - 20_000n,
   })
-  expect(await market.ledger()).toEqual({ escrow: 0n, held: 0n, provider: 0n, fee: 0n, refund: 0n })
+  expect(await market.ledger()).toEqual(emptyBooks)
   expect(await reserved()).toBe(0)
 
   const receipt = await market.ask('GET', `/api/rentals/${id}/receipt`, undefined, market.bearer(id))

@@ -3,6 +3,7 @@
 import type { CreatedRental } from '@flow402/protocol/rental'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import type { CrashName } from '../../lib/crash.ts'
+import { emptyBooks } from '../support/empty-books.ts'
 import { openRealHouse, type RealHouse, rentedFrom } from '../support/real-house.ts'
 
 let house: RealHouse
@@ -12,7 +13,6 @@ beforeAll(async () => {
 afterAll(() => house?.close())
 afterEach(() => house.killServer())
 
-const zero = { escrow: 0n, held: 0n, provider: 0n, fee: 0n, refund: 0n }
 const beforePaid: CrashName[] = ['claimed', 'signed', 'broadcast', 'landed']
 const afterPaid: CrashName[] = ['paid', 'assigned']
 const whileSettling: CrashName[] = ['transfer_signed', 'transfer_sent']
@@ -50,7 +50,7 @@ test.each([...beforePaid, ...afterPaid, ...whileSettling])(
     expect(after.provider - before.provider).toBe(BigInt(settled.payoutAtoms))
     expect(after.fee - before.fee).toBe(BigInt(settled.feeAtoms))
     expect(after.escrow).toBe(0n)
-    expect(await house.books()).toEqual(zero)
+    expect(await house.books()).toEqual(emptyBooks)
     expect(await house.db.selectFrom('payment').select('id').where('rental_id', '=', rented.id).execute()).toHaveLength(1)
   },
 )

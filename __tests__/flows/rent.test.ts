@@ -8,6 +8,7 @@ import { wrapFetchWithPayment, x402Client } from '@x402/fetch'
 import { ExactSvmScheme } from '@x402/svm/exact/client'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { WebSocket } from 'ws'
+import { emptyBooks } from '../support/empty-books.ts'
 import { openRealHouse, type RealHouse, type Rented, rentedFrom, waitFor } from '../support/real-house.ts'
 
 let house: RealHouse
@@ -16,7 +17,6 @@ beforeAll(async () => {
 })
 afterAll(() => house?.close())
 
-const zero = { escrow: 0n, held: 0n, provider: 0n, fee: 0n, refund: 0n }
 
 test('a stock x402 client rents, works inside, stops early, and the unspent money is back on chain', async () => {
   const { network, rpcUrl, faucetUrl, usdcMint } = house.network
@@ -60,7 +60,7 @@ test('a stock x402 client rents, works inside, stops early, and the unspent mone
   expect(await usdcBalance(rpcUrl, usdcMint, wallet.address)).toBe(2_000_000n - BigInt(settled.chargedAtoms))
   const receipt = await house.receipt(rented)
   expect(receipt.transfers.map((transfer) => transfer.kind)).toEqual(expect.arrayContaining(['charge', 'payout', 'fee', 'refund']))
-  expect(await house.books()).toEqual(zero)
+  expect(await house.books()).toEqual(emptyBooks)
   expect(await house.containers()).toEqual([])
 })
 

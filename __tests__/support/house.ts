@@ -18,10 +18,13 @@ import { sumAccounts } from '../../lib/ledger/store.ts'
 import { endDueRentals } from '../../lib/metering/end-due-rentals.ts'
 import { inviteNode } from '../../lib/nodes/invite-node.ts'
 import { reconcilePayments } from '../../lib/payments/reconcile-payments.ts'
+import { scanEscrow } from '../../lib/payments/scan-escrow.ts'
 import { signerFromSeed } from '../../lib/payments/x402-chain.ts'
 import { assignRentals } from '../../lib/provisioning/assign-rentals.ts'
 import { sendUnsentOrders } from '../../lib/provisioning/send-orders.ts'
 import { closeBooks } from '../../lib/settlement/close-books.ts'
+import { payOutEarnings } from '../../lib/settlement/pay-out-earnings.ts'
+import { reversePayments } from '../../lib/settlement/reverse-payments.ts'
 import { sendTransfers } from '../../lib/settlement/send-transfers.ts'
 import { settleRentals } from '../../lib/settlement/settle-rentals.ts'
 import { openHouse } from '../../lib/wiring.ts'
@@ -160,12 +163,15 @@ export async function openTestHouse(
       assignRentals,
       sendUnsentOrders,
       () => endDueRentals(house, upSinceMs),
+      scanEscrow,
+      reversePayments,
       closeBooks,
+      payOutEarnings,
       sendTransfers,
       settleRentals,
     ]
     for (const verb of verbs) {
-      await verb(house)
+      await (verb as (house: unknown) => Promise<unknown>)(house)
       await idle()
     }
   }

@@ -54,19 +54,23 @@ export function ReceiptView({ receipt, network }: { receipt: Receipt; network: N
       <ul className="divide-y divide-line border-line border-y text-sm">
         {receipt.transfers.map((transfer) => (
           <li
-            key={`${transfer.kind}-${transfer.transaction}`}
+            key={`${transfer.kind}-${transfer.paymentId ?? transfer.to}`}
             className="grid grid-cols-[minmax(0,1fr)_auto] items-center gap-x-4 py-1.5 sm:grid-cols-[minmax(0,1fr)_auto_10.5rem]"
           >
             <span>{transferWords[transfer.kind]}</span>
             <Usd atoms={transfer.amountAtoms} minDecimals={6} />
             <span className="max-sm:col-span-2 sm:text-right">
-              <Copyable
-                text={transfer.transaction}
-                label={`${transfer.kind} transaction`}
-                head={8}
-                tail={6}
-                {...(network.explorerUrl && { href: `${network.explorerUrl.replace(/\/+$/, '')}/tx/${transfer.transaction}` })}
-              />
+              {transfer.transaction === null ? (
+                <span className="text-ink-2">Owed, by the provider’s schedule</span>
+              ) : (
+                <Copyable
+                  text={transfer.transaction}
+                  label={`${transfer.kind} transaction`}
+                  head={8}
+                  tail={6}
+                  {...(network.explorerUrl && { href: `${network.explorerUrl.replace(/\/+$/, '')}/tx/${transfer.transaction}` })}
+                />
+              )}
             </span>
           </li>
         ))}

@@ -19,6 +19,7 @@ export const endWords: Record<EndReason, string> = {
   start_timeout: 'The machine was not ready within ten minutes. Nothing is billed.',
   exited: 'The command finished by itself.',
   image_unavailable: 'The image could not be fetched. Nothing is billed.',
+  payment_reversed: 'The chain took the payment back before it was final. Nothing is billed; pay again to rent again.',
 }
 
 /** The steps on the way of a rental, in order. */

@@ -8,9 +8,11 @@ export type Db = Kysely<DB>
 export type Tx = Transaction<DB>
 
 const int8Oid = 20
+/** The role of the application (db/migrations/0002): it can add to the books and change nothing in them. */
+const appRole = 'flow402_app'
 
 /**
- * Opens a pool. Amounts (int8) come back as bigint, times as Date.
+ * Opens a pool that works as the application's role. Amounts (int8) come back as bigint, times as Date.
  * A statement may take 15 s, a lock 2 s, an idle transaction 10 s; a dead client's query is noticed within 10 s.
  * A server that says nothing at all for `silentMs` (20 s) is given up, and its connections with it.
  */
@@ -24,7 +26,7 @@ export function openDatabase(url: string, options: { max?: number; silentMs?: nu
     statement_timeout: 15_000,
     lock_timeout: 2_000,
     idle_in_transaction_session_timeout: 10_000,
-    options: '-c client_connection_check_interval=10s',
+    options: `-c client_connection_check_interval=10s -c role=${appRole}`,
     types: {
       getTypeParser: (oid: number, format?: 'text' | 'binary') =>
         oid === int8Oid ? (value: string) => BigInt(value) : pg.types.getTypeParser(oid, format as 'text'),

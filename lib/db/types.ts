@@ -5,7 +5,9 @@
 
 import type { ColumnType } from "kysely";
 
-export type EndReason = "exited" | "image_unavailable" | "node_lost" | "start_failed" | "start_timeout" | "stopped" | "time_up";
+export type DisputeStatus = "decided" | "open";
+
+export type EndReason = "exited" | "image_unavailable" | "node_lost" | "payment_reversed" | "start_failed" | "start_timeout" | "stopped" | "time_up";
 
 export type Generated<T> = T extends ColumnType<infer S, infer I, infer U>
   ? ColumnType<S, I | undefined, U>
@@ -41,8 +43,87 @@ export type TransferKind = "fee" | "payout" | "refund";
 
 export type TransferStatus = "confirmed" | "owed" | "signed";
 
+export interface Dispute {
+  amount_atoms: bigint;
+  decide_by: Timestamp;
+  decided_at: Timestamp | null;
+  decided_by: string | null;
+  held_atoms: bigint;
+  id: string;
+  note: string | null;
+  opened_at: Timestamp;
+  reason: string;
+  refund_bps: number | null;
+  refunded_atoms: bigint | null;
+  rental_id: string;
+  returned_atoms: bigint | null;
+  status: Generated<DisputeStatus>;
+}
+
+export interface Earning {
+  amount_atoms: bigint;
+  created_at: Timestamp;
+  currency: string;
+  disputed_atoms: Generated<bigint>;
+  external_id: string;
+  node_id: string;
+  payable_at: Timestamp;
+  payout_address: string;
+  rental_id: string;
+  transfer_id: string | null;
+}
+
+export interface EscrowMovement {
+  counterparty: string | null;
+  created_at: Timestamp;
+  delta_atoms: bigint;
+  external_id: string | null;
+  fate: string;
+  fee_lamports: Generated<bigint>;
+  landed_at: Timestamp | null;
+  memo: string | null;
+  signature: string;
+  slot: bigint | null;
+}
+
+export interface EscrowScan {
+  completed_at: Timestamp | null;
+  done_to: string | null;
+  id: Generated<boolean>;
+  opened_at: Timestamp;
+  opening_atoms: bigint | null;
+  pass_before: string | null;
+  pass_top: string | null;
+  work_token: string | null;
+  work_until: Timestamp | null;
+}
+
+export interface Event {
+  at: Generated<Timestamp>;
+  from_status: string | null;
+  id: Generated<bigint>;
+  noun: string;
+  noun_id: string;
+  to_status: string;
+  xact: Generated<string>;
+}
+
+export interface IdempotentRequest {
+  answer: Buffer | null;
+  answered_at: Timestamp | null;
+  claim_token: string;
+  claimed_until: Timestamp;
+  created_at: Timestamp;
+  fingerprint: string;
+  key: string;
+  proof: string | null;
+  scope: string;
+  status: number | null;
+}
+
 export interface LedgerAccount {
   code: string;
+  side: Generated<string>;
   title: string;
 }
 
@@ -51,8 +132,27 @@ export interface LedgerEntry {
   amount_atoms: bigint;
   currency: string;
   id: Generated<bigint>;
-  rental_id: string;
+  subject: string;
   transaction_id: string;
+}
+
+export interface LedgerHold {
+  amount_atoms: bigint;
+  created_at: Timestamp;
+  credit: string;
+  currency: string;
+  debit: string;
+  external_id: string;
+  kind: string;
+  subject: string;
+}
+
+export interface LedgerHoldEnd {
+  created_at: Timestamp;
+  external_id: string;
+  kind: string;
+  outcome: string;
+  transaction_id: string | null;
 }
 
 export interface LedgerTransaction {
@@ -60,7 +160,7 @@ export interface LedgerTransaction {
   external_id: string;
   id: string;
   kind: string;
-  rental_id: string;
+  rental_id: string | null;
   signature: string | null;
 }
 
@@ -69,10 +169,13 @@ export interface Node {
   doctor: Json | null;
   id: string;
   isolation: Generated<Isolation>;
+  last_payout_at: Timestamp | null;
   last_seen_at: Timestamp | null;
   name: string;
   network: Generated<string>;
   payout_address: string;
+  payout_interval_seconds: Generated<number>;
+  payout_min_atoms: Generated<bigint>;
   public_key: string;
   region: string;
   status: Generated<NodeStatus>;
@@ -111,7 +214,9 @@ export interface Payment {
   counted: Generated<boolean>;
   created_at: Timestamp;
   currency: string;
+  finalized_at: Timestamp | null;
   id: string;
+  identifier: string | null;
   kind: PaymentKind;
   last_error: string | null;
   last_valid_block_height: bigint | null;
@@ -185,6 +290,36 @@ export interface Rental {
   work_until: Timestamp | null;
 }
 
+export interface ReserveCheck {
+  chain_atoms: bigint;
+  created_at: Timestamp;
+  detail: string | null;
+  difference_atoms: bigint;
+  id: Generated<bigint>;
+  ledger_atoms: bigint;
+  slot: bigint;
+  waiting_atoms: bigint;
+}
+
+export interface ReserveLeaf {
+  amount_atoms: bigint;
+  hash: string;
+  position: number;
+  snapshot_id: bigint;
+  subject: string;
+}
+
+export interface ReserveSnapshot {
+  breakdown: Json;
+  chain_atoms: bigint;
+  created_at: Timestamp;
+  id: Generated<bigint>;
+  leaves: number;
+  liabilities_atoms: bigint;
+  root: string;
+  slot: bigint;
+}
+
 export interface Transfer {
   amount_atoms: bigint;
   attempts: Generated<number>;
@@ -197,7 +332,7 @@ export interface Transfer {
   kind: TransferKind;
   last_error: string | null;
   last_valid_block_height: bigint | null;
-  rental_id: string;
+  rental_id: string | null;
   signature: string | null;
   status: Generated<TransferStatus>;
   wire: string | null;
@@ -220,8 +355,16 @@ export interface UsageRecord {
 }
 
 export interface DB {
+  dispute: Dispute;
+  earning: Earning;
+  escrow_movement: EscrowMovement;
+  escrow_scan: EscrowScan;
+  event: Event;
+  idempotent_request: IdempotentRequest;
   ledger_account: LedgerAccount;
   ledger_entry: LedgerEntry;
+  ledger_hold: LedgerHold;
+  ledger_hold_end: LedgerHoldEnd;
   ledger_transaction: LedgerTransaction;
   node: Node;
   node_invite: NodeInvite;
@@ -229,6 +372,9 @@ export interface DB {
   payment: Payment;
   receipt: Receipt;
   rental: Rental;
+  reserve_check: ReserveCheck;
+  reserve_leaf: ReserveLeaf;
+  reserve_snapshot: ReserveSnapshot;
   transfer: Transfer;
   usage_record: UsageRecord;
 }

@@ -1,67 +1,173 @@
 // Posting: the few movements of money that exist, each as balanced entries. Assets are positive, what we owe is negative.
 import type { Split } from '@flow402/protocol/money'
 import type { Tx } from '../db/client.ts'
-import { addLedgerTransaction } from './store.ts'
+import { type Account, addHold, addLedgerTransaction, addLedgerTransactions, endHold } from './store.ts'
 
-type Posting = { rentalId: string; currency: string; nowMs: number }
+type Posting = { currency: string; nowMs: number }
+type Charge = Posting & { paymentId: string; rentalId: string; amountAtoms: bigint }
 
-/** A renter's payment landed in the escrow: escrow up, held for the rental up. Booked once per payment. */
-export function postCharge(tx: Tx, charge: Posting & { paymentId: string; amountAtoms: bigint; signature: string }): Promise<boolean> {
-  return addLedgerTransaction(tx, {
-    ...charge,
+/** Whose money a charge is: its rental's, or nobody's when it came too late to buy anything. */
+function chargeSide({ paymentId, rentalId }: Charge, counted: boolean): { account: Account; subject: string } {
+  return counted ? { account: 'held', subject: rentalId } : { account: 'unmatched', subject: paymentId }
+}
+
+/** First phase: a payment was claimed and may land from now on. */
+export function holdCharge(tx: Tx, charge: Charge): Promise<void> {
+  const { paymentId, rentalId, amountAtoms, currency, nowMs } = charge
+  return addHold(tx, {
     kind: 'charge',
-    externalId: charge.paymentId,
-    entries: [
-      { account: 'escrow', amountAtoms: charge.amountAtoms },
-      { account: 'held', amountAtoms: -charge.amountAtoms },
-    ],
+    externalId: paymentId,
+    subject: rentalId,
+    debit: 'escrow',
+    credit: 'held',
+    currency,
+    amountAtoms,
+    nowMs,
   })
 }
 
-/** A rental's books close: what was held becomes owed to provider, fee and renter. Booked once per rental. */
-export function postSettlement(tx: Tx, settlement: Posting & { split: Split }): Promise<boolean> {
-  const { payoutAtoms, feeAtoms, refundAtoms } = settlement.split
-  return addLedgerTransaction(tx, {
-    ...settlement,
-    kind: 'settle',
-    externalId: settlement.rentalId,
-    signature: null,
+/**
+ * Second phase: the payment landed in the escrow, which grows, and so does what is held for the rental. `counted` false: it came too
+ * late to buy anything and is owed back. Booked once per payment; false when it was booked before.
+ */
+export async function postCharge(tx: Tx, charge: Charge & { signature: string; counted: boolean }): Promise<boolean> {
+  const { paymentId, rentalId, amountAtoms, currency, signature, nowMs } = charge
+  const side = chargeSide(charge, charge.counted)
+  const transactionId = await addLedgerTransaction(tx, {
+    kind: 'charge',
+    externalId: paymentId,
+    rentalId,
+    currency,
+    signature,
+    nowMs,
     entries: [
-      { account: 'held', amountAtoms: payoutAtoms + feeAtoms + refundAtoms },
-      { account: 'provider', amountAtoms: -payoutAtoms },
-      { account: 'fee', amountAtoms: -feeAtoms },
-      { account: 'refund', amountAtoms: -refundAtoms },
+      { account: 'escrow', subject: side.subject, amountAtoms },
+      { ...side, amountAtoms: -amountAtoms },
     ],
   })
+  if (transactionId === undefined) return false
+  await endHold(tx, { kind: 'charge', externalId: paymentId, nowMs }, { transactionId })
+  return true
 }
 
-/** A payment that came too late to buy anything: what was held for it is owed back. Booked once per payment. */
-export function postUnmatched(tx: Tx, unmatched: Posting & { paymentId: string; amountAtoms: bigint }): Promise<boolean> {
-  return addLedgerTransaction(tx, {
-    ...unmatched,
+/** Second phase, the other way: the payment can never land. */
+export async function voidCharge(tx: Tx, { paymentId, nowMs }: { paymentId: string; nowMs: number }): Promise<void> {
+  await endHold(tx, { kind: 'charge', externalId: paymentId, nowMs }, 'voided')
+}
+
+/** A charge that was booked when it was confirmed and that a fork took away again: the opposite of its posting, once per payment. */
+export async function postReversal(tx: Tx, charge: Charge & { signature: string | null; counted: boolean }): Promise<boolean> {
+  const { paymentId, rentalId, amountAtoms, currency, signature, nowMs } = charge
+  const side = chargeSide(charge, charge.counted)
+  const transactionId = await addLedgerTransaction(tx, {
+    kind: 'reversal',
+    externalId: paymentId,
+    rentalId,
+    currency,
+    signature,
+    nowMs,
+    entries: [
+      { account: 'escrow', subject: side.subject, amountAtoms: -amountAtoms },
+      { ...side, amountAtoms },
+    ],
+  })
+  return transactionId !== undefined
+}
+
+/** Books of rentals close: what was held becomes owed to provider, fee and renter. Booked once per rental; answers those booked now. */
+export async function postSettlements(tx: Tx, settlements: (Posting & { rentalId: string; split: Split })[]): Promise<Set<string>> {
+  const booked = await addLedgerTransactions(
+    tx,
+    settlements.map(({ rentalId, currency, nowMs, split: { payoutAtoms, feeAtoms, refundAtoms } }) => ({
+      kind: 'settle',
+      externalId: rentalId,
+      rentalId,
+      currency,
+      signature: null,
+      nowMs,
+      entries: [
+        { account: 'held', subject: rentalId, amountAtoms: payoutAtoms + feeAtoms + refundAtoms },
+        { account: 'provider', subject: rentalId, amountAtoms: -payoutAtoms },
+        { account: 'fee', subject: rentalId, amountAtoms: -feeAtoms },
+        { account: 'refund', subject: rentalId, amountAtoms: -refundAtoms },
+      ],
+    })),
+  )
+  return new Set(booked.keys())
+}
+
+/** Money that came to the escrow for nothing that was ever asked for: owed back. Booked once per chain transaction. */
+export async function postUnmatched(tx: Tx, receipt: Posting & { signature: string; amountAtoms: bigint }): Promise<boolean> {
+  const { signature, amountAtoms, currency, nowMs } = receipt
+  const transactionId = await addLedgerTransaction(tx, {
     kind: 'unmatched',
-    externalId: unmatched.paymentId,
-    signature: null,
+    externalId: signature,
+    rentalId: null,
+    currency,
+    signature,
+    nowMs,
     entries: [
-      { account: 'held', amountAtoms: unmatched.amountAtoms },
-      { account: 'refund', amountAtoms: -unmatched.amountAtoms },
+      { account: 'escrow', subject: signature, amountAtoms },
+      { account: 'unmatched', subject: signature, amountAtoms: -amountAtoms },
+    ],
+  })
+  return transactionId !== undefined
+}
+
+/** What the escrow held before this market opened: the market's own. Booked once. */
+export async function postOpening(tx: Tx, opening: Posting & { amountAtoms: bigint }): Promise<void> {
+  if (opening.amountAtoms === 0n) return
+  await addLedgerTransaction(tx, {
+    kind: 'opening',
+    externalId: 'escrow',
+    rentalId: null,
+    currency: opening.currency,
+    signature: null,
+    nowMs: opening.nowMs,
+    entries: [
+      { account: 'escrow', subject: 'market', amountAtoms: opening.amountAtoms },
+      { account: 'capital', subject: 'market', amountAtoms: -opening.amountAtoms },
     ],
   })
 }
 
 const owedAccount = { payout: 'provider', fee: 'fee', refund: 'refund' } as const
 
-/** A transfer out of the escrow landed: the debt is paid. Booked once per transfer. */
-export function postTransfer(
-  tx: Tx,
-  transfer: Posting & { transferId: string; kind: keyof typeof owedAccount; amountAtoms: bigint; signature: string },
-): Promise<boolean> {
-  return addLedgerTransaction(tx, {
-    ...transfer,
-    externalId: transfer.transferId,
-    entries: [
-      { account: owedAccount[transfer.kind], amountAtoms: transfer.amountAtoms },
-      { account: 'escrow', amountAtoms: -transfer.amountAtoms },
-    ],
+/** Whose money a transfer carries: each subject with its part. A refund for no rental answers a receipt that matched nothing. */
+export type TransferPart = { subject: string; amountAtoms: bigint }
+type Transfer = Posting & { transferId: string; attempt: number; kind: keyof typeof owedAccount; rentalId: string | null }
+
+const debtOf = ({ kind, rentalId }: Transfer): Account => (kind === 'refund' && rentalId === null ? 'unmatched' : owedAccount[kind])
+const holdOf = ({ kind, transferId, attempt, nowMs }: Transfer) => ({ kind, externalId: `${transferId}:${attempt}`, nowMs })
+
+/** First phase of a transfer out: it is signed and may land from now on. One hold per signature. */
+export function holdTransfer(tx: Tx, transfer: Transfer & { amountAtoms: bigint }): Promise<void> {
+  const { transferId, currency, amountAtoms } = transfer
+  return addHold(tx, { ...holdOf(transfer), subject: transferId, debit: debtOf(transfer), credit: 'escrow', currency, amountAtoms })
+}
+
+/** Second phase: it landed, the debt is paid. Booked once per transfer. */
+export async function postTransfer(tx: Tx, transfer: Transfer & { signature: string; parts: TransferPart[] }): Promise<boolean> {
+  const { kind, transferId, rentalId, currency, signature, nowMs, parts } = transfer
+  const debt = debtOf(transfer)
+  const transactionId = await addLedgerTransaction(tx, {
+    kind,
+    externalId: transferId,
+    rentalId,
+    currency,
+    signature,
+    nowMs,
+    entries: parts.flatMap(({ subject, amountAtoms }) => [
+      { account: debt, subject, amountAtoms },
+      { account: 'escrow' as const, subject, amountAtoms: -amountAtoms },
+    ]),
   })
+  if (transactionId === undefined) return false
+  await endHold(tx, holdOf(transfer), { transactionId })
+  return true
+}
+
+/** Second phase, the other way: this signature can never land. */
+export async function voidTransfer(tx: Tx, transfer: Transfer): Promise<void> {
+  await endHold(tx, holdOf(transfer), 'voided')
 }

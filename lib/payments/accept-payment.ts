@@ -7,12 +7,13 @@ import type { MarketKeys } from '../auth/market-keys.ts'
 import type { Now } from '../clock.ts'
 import type { CrashPoint } from '../crash.ts'
 import { brokenUnique, type Db, inTransaction } from '../db/client.ts'
+import { holdCharge } from '../ledger/post.ts'
 import { findOffer, reserveUnits } from '../offers/store.ts'
 import { readQuote, requestDigest } from '../rentals/quote-token.ts'
 import { addRental, lockRental } from '../rentals/store.ts'
 import { decidePayment } from './decide-payment.ts'
 import { type Charge, chargeOf, type PaymentProof, type PaymentRail } from './payment-rail.ts'
-import { addPayment, findClaims, findPayment, type PaymentRecord } from './store.ts'
+import { addPayment, findClaims, findPayment, type NewPayment, type PaymentRecord } from './store.ts'
 
 /** How long a claim is in one worker's hand before the reconciler may take it, in ms. Short, because two hands do no harm: the token guards the broadcast. */
 export const claimMs = 8_000
@@ -51,17 +52,22 @@ async function accept(
     throw new Problem('quote_mismatch')
   const charge = chargeOf(quote)
 
-  const { sameQuote, sameMessage } = await findClaims(deps.db, quote.paymentId, proof.messageHash)
+  const identifier = proof.identifier ?? null
+  const { sameQuote, sameMessage, sameIdentifier } = await findClaims(deps.db, {
+    id: quote.paymentId,
+    messageHash: proof.messageHash,
+    identifier,
+  })
   if (sameQuote) return follow(deps, quote, charge, proof, sameQuote)
   if (sameMessage) throw new Problem('payment_already_used', { paymentId: sameMessage.id })
+  if (sameIdentifier) throw new Problem('payment_identifier_reused', { paymentId: sameIdentifier.id })
 
   deps.rail.checkProof(proof, charge)
   if (quote.exp * 1000 < deps.now()) throw new Problem('quote_expired', { expiredAt: new Date(quote.exp * 1000).toISOString() })
 
-  const height = deps.rail.lastValidHeight()
-  height.catch(() => undefined)
   // Judged before it is claimed: what could not settle holds no units and leaves no trace, and may be sent again.
-  const refusal = await deps.rail.refusalOf(charge, proof.payload)
+  // The height bounds the claim: past it the signed transaction is worthless, and what did not land never will.
+  const [refusal, lastValidBlockHeight] = await Promise.all([deps.rail.refusalOf(charge, proof.payload), deps.rail.lastValidHeight()])
   if (refusal !== undefined) {
     // A copy of this very request may have been faster; then the chain refuses this one for what that one did.
     const first = await findPayment(deps.db, quote.paymentId)
@@ -72,15 +78,16 @@ async function accept(
   const token = randomUUID()
   let claimed: PaymentRecord
   try {
-    claimed = await claim(deps, quote, request, proof, token)
+    claimed = await claim(deps, quote, request, proof, lastValidBlockHeight, token)
   } catch (error) {
-    if (!brokenUnique(error)) throw error
+    const broken = brokenUnique(error)
+    if (!broken) throw error
     const first = await findPayment(deps.db, quote.paymentId)
-    if (!first) throw new Problem('payment_already_used')
+    if (!first) throw new Problem(broken === 'payment_identifier_key' ? 'payment_identifier_reused' : 'payment_already_used')
     return follow(deps, quote, charge, proof, first)
   }
   deps.crash('claimed')
-  return outcome(quote, charge, await withinPatience(deps, claimed, decidePayment(deps, claimed, token, { height })))
+  return outcome(quote, charge, await withinPatience(deps, claimed, decidePayment(deps, claimed, token)))
 }
 
 /** What is decided in time, otherwise the payment as it is then; the work goes on and the answer is 202 meanwhile. */
@@ -103,10 +110,11 @@ async function claim(
   quote: Quote,
   request: RentalRequest | ExtendRequest,
   proof: PaymentProof,
+  lastValidBlockHeight: bigint,
   token: string,
 ): Promise<PaymentRecord> {
   const nowMs = deps.now()
-  const payment = {
+  const payment: NewPayment = {
     id: quote.paymentId,
     rentalId: quote.rentalId,
     kind: quote.kind,
@@ -119,8 +127,11 @@ async function claim(
     payer: proof.payer,
     messageHash: proof.messageHash,
     payload: proof.payload,
+    identifier: proof.identifier ?? null,
+    lastValidBlockHeight,
     createdAtMs: nowMs,
     workToken: token,
+    workUntilMs: nowMs + claimMs,
   }
   await inTransaction(deps.db, async (tx) => {
     if (quote.kind === 'rent') {
@@ -145,9 +156,10 @@ async function claim(
       if (!rental) throw new Problem('rental_not_found')
       if (!canRental(rental.status, 'extend')) throw new Problem('rental_cannot', { id: rental.id, state: rental.status, action: 'extend' })
     }
-    await addPayment(tx, { ...payment, workUntilMs: nowMs + claimMs })
+    await addPayment(tx, payment)
+    await holdCharge(tx, { ...payment, paymentId: payment.id, nowMs })
   })
-  return { ...payment, status: 'claimed', signature: null, lastValidBlockHeight: null, lastError: null }
+  return { ...payment, status: 'claimed', signature: null, lastError: null, counted: true, isFinal: false }
 }
 
 /** The payment is claimed already: if it is this very one, wait for what becomes of it; anything else is somebody's second try. */

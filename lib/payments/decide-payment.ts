@@ -2,58 +2,58 @@
 import type { Now } from '../clock.ts'
 import type { CrashPoint } from '../crash.ts'
 import { type Db, inTransaction, type Tx } from '../db/client.ts'
-import { postCharge, postUnmatched } from '../ledger/post.ts'
+import { postCharge, voidCharge } from '../ledger/post.ts'
 import { releaseUnits } from '../offers/store.ts'
 import { moveRental } from '../rentals/move-rental.ts'
 import { changeRental, dropUnits, lockRental } from '../rentals/store.ts'
+import { finalizePayment } from './finalize-movement.ts'
 import type { Charge, PaymentRail } from './payment-rail.ts'
 import { findPayment, type PaymentRecord, putBackPayment, setPaymentStatus, setPaymentSubmitted } from './store.ts'
-import { addOwedTransfer } from './store-transfers.ts'
+import { claimMovement } from './store-escrow.ts'
 
-type Deps = { db: Db; now: Now; rail: PaymentRail; crash: CrashPoint }
+export type DecideDeps = {
+  db: Db
+  now: Now
+  rail: Pick<PaymentRail, 'settle' | 'findCharge'>
+  crash: CrashPoint
+}
+type Deps = DecideDeps
 
 /** How soon an undecided payment is looked at again, in ms. */
 const retryMs = 1_500
 /** How much older than the claim the chain's history is searched: clocks differ. */
 const historyMarginMs = 60_000
+const withoutHeightMs = 600_000
+
+/** What a payment must have paid. */
+export function chargeOfPayment(payment: PaymentRecord): Charge {
+  const { id: paymentId, amountAtoms, payTo, asset, network } = payment
+  return { paymentId, amountAtoms, payTo, asset, network }
+}
 
 /**
  * Brings a claimed payment as far as it can be known, and returns it as it then is.
  * The chain is asked first when it may have been broadcast before; "absent" counts only past the last valid height.
- * `height`: the last valid height, when it was asked for already.
  */
 export async function decidePayment(
   deps: Deps,
   payment: PaymentRecord,
   workToken: string,
-  options: { isRetry?: boolean; height?: Promise<bigint> } = {},
+  options: { isRetry?: boolean } = {},
 ): Promise<PaymentRecord> {
-  const charge: Charge = {
-    paymentId: payment.id,
-    amountAtoms: payment.amountAtoms,
-    payTo: payment.payTo,
-    asset: payment.asset,
-    network: payment.network,
-  }
-  const putBack = (lastError: string, lastValidBlockHeight?: bigint) =>
-    putBackPayment(deps.db, payment.id, workToken, { atMs: deps.now() + retryMs, lastError, lastValidBlockHeight })
-  // Asked for early: by the time of the broadcast the answer is there. A failure shows when it is awaited.
-  const height = options.height ?? deps.rail.lastValidHeight()
-  height.catch(() => undefined)
+  const charge = chargeOfPayment(payment)
+  const putBack = (lastError: string) => putBackPayment(deps.db, payment.id, workToken, { atMs: deps.now() + retryMs, lastError })
   try {
     if (options.isRetry && (await settleFromChain(deps, payment, charge)) === 'decided') return await reread(deps, payment)
     let broadcast: string | null = payment.signature
     const outcome = await deps.rail.settle(charge, payment.payload, async (signature) => {
       deps.crash('signed')
       broadcast = signature ?? broadcast
-      const lastValidBlockHeight = await height
-      if (!(await setPaymentSubmitted(deps.db, payment.id, workToken, { signature, lastValidBlockHeight })))
-        throw new Error('the claim is in other hands')
+      if (!(await setPaymentSubmitted(deps.db, payment.id, workToken, signature))) throw new Error('the claim is in other hands')
       deps.crash('broadcast')
     })
     if (outcome.kind === 'unsent') {
-      // The height bounds the wait: past it the signed transaction is worthless and the claim ends.
-      await putBack(outcome.reason, await height.catch(() => undefined))
+      await putBack(outcome.reason)
       return await reread(deps, payment)
     }
     if (outcome.kind === 'refused') {
@@ -67,9 +67,7 @@ export async function decidePayment(
       outcome.kind === 'landed' ? outcome.signature : broadcast,
       payment.createdAtMs - historyMarginMs,
     )
-    if (fact.kind === 'landed' && (await complete(deps, payment, fact)))
-      return { ...payment, status: 'settled', signature: fact.signature, payer: fact.payer }
-    if (fact.kind === 'landed') return await reread(deps, payment)
+    if (fact.kind === 'landed') return await complete(deps, payment, fact)
     if (fact.kind === 'failed') await reject(deps, payment, 'rejected', 'the transaction failed on chain', ['claimed', 'submitted'])
     else await putBack(outcome.kind === 'unknown' ? outcome.reason : 'not on chain yet')
   } catch (error) {
@@ -92,56 +90,68 @@ async function settleFromChain(deps: Deps, payment: PaymentRecord, charge: Charg
     await reject(deps, payment, 'rejected', 'the transaction failed on chain', ['claimed', 'submitted'])
     return 'decided'
   }
-  if (payment.lastValidBlockHeight !== null && fact.finalizedHeight > payment.lastValidBlockHeight) {
+  // Claims from before heights were kept with them: no blockhash lives that long.
+  const isOld = payment.lastValidBlockHeight === null && deps.now() - payment.createdAtMs > withoutHeightMs
+  if (isOld || (payment.lastValidBlockHeight !== null && fact.finalizedHeight > payment.lastValidBlockHeight)) {
     await reject(deps, payment, 'expired', 'the transaction never landed and can no longer land', ['claimed', 'submitted'])
     return 'decided'
   }
   return 'may_settle'
 }
 
-/** Books a payment that the chain confirmed, once, and gives the rental what was bought; false when it was decided before. */
-async function complete(deps: Deps, payment: PaymentRecord, landed: { signature: string; payer: string }): Promise<boolean> {
-  const nowMs = deps.now()
-  return inTransaction(deps.db, async (tx) => {
-    const rental = await lockRental(tx, payment.rentalId)
-    if (!rental) throw new Error(`payment ${payment.id} has no rental`)
-    const isMine = await setPaymentStatus(tx, payment.id, ['claimed', 'submitted'], 'settled', {
-      signature: landed.signature,
-      payer: landed.payer,
-      settled_at: new Date(nowMs),
-      work_token: null,
-      last_error: null,
-    })
-    if (!isMine) return false
-    await postCharge(tx, { ...payment, paymentId: payment.id, signature: landed.signature, nowMs })
-    if (payment.kind === 'rent') {
-      await moveRental(tx, rental, 'pay', { prepaid_atoms: payment.amountAtoms, paid_at: new Date(nowMs), payer: landed.payer })
-      return true
-    }
-    if (rental.status === 'running' && rental.paidUntilMs !== null && rental.paidUntilMs > nowMs) {
-      await changeRental(tx, rental.id, ['running'], {
-        minutes: rental.minutes + payment.minutes,
-        prepaid_atoms: rental.prepaidAtoms + payment.amountAtoms,
-        paid_until: new Date(rental.paidUntilMs + payment.minutes * 60_000),
-        revision: rental.revision + 1,
-      })
-      return true
-    }
-    await giveBack(tx, payment, landed.payer, nowMs)
-    return true
-  })
+/** Somebody else decided it meanwhile: nothing of ours may stay. */
+class DecidedBefore extends Error {}
+
+/** A landed transaction that was given back before this payment claimed it. */
+class GivenBack extends Error {
+  constructor() {
+    super('its transaction landed unclaimed and goes back to the payer')
+  }
 }
 
-/** The extension came too late to extend anything: the whole of it is owed back to its payer. */
-async function giveBack(tx: Tx, payment: PaymentRecord, payer: string, nowMs: number): Promise<void> {
-  await setPaymentStatus(tx, payment.id, ['settled'], 'settled', { counted: false })
-  await postUnmatched(tx, { ...payment, paymentId: payment.id, nowMs })
-  await addOwedTransfer(tx, {
-    rentalId: payment.rentalId,
-    currency: payment.currency,
-    movement: { kind: 'refund', externalId: payment.id, destination: payer, amountAtoms: payment.amountAtoms },
-    nowMs,
+/** Books a payment that the chain confirmed, once, and gives the rental what was bought. Answers the payment as it then is. */
+async function complete(deps: Deps, payment: PaymentRecord, landed: { signature: string; payer: string }): Promise<PaymentRecord> {
+  try {
+    await inTransaction(deps.db, (tx) => book(tx, payment, landed, deps.now()))
+    return { ...payment, status: 'settled', signature: landed.signature, payer: landed.payer }
+  } catch (error) {
+    if (error instanceof DecidedBefore) return reread(deps, payment)
+    if (!(error instanceof GivenBack)) throw error
+    await reject(deps, payment, 'rejected', error.message, ['claimed', 'submitted'])
+    return reread(deps, payment)
+  }
+}
+
+async function book(tx: Tx, payment: PaymentRecord, landed: { signature: string; payer: string }, nowMs: number): Promise<void> {
+  const rental = await lockRental(tx, payment.rentalId)
+  if (!rental) throw new Error(`payment ${payment.id} has no rental`)
+  const { id: paymentId, rentalId, amountAtoms, currency } = payment
+  const { signature, payer } = landed
+  const paidUntilMs = rental.paidUntilMs ?? 0
+  const isInTime = payment.kind === 'rent' || (rental.status === 'running' && paidUntilMs > nowMs)
+  // The movement before the payment, as the scan does it: two that lock in one order never wait for each other.
+  const movement = await claimMovement(tx, { signature, paymentId, amountAtoms, nowMs })
+  const isMine = await setPaymentStatus(tx, paymentId, ['claimed', 'submitted'], 'settled', {
+    signature,
+    payer,
+    counted: isInTime,
+    settled_at: new Date(nowMs),
+    work_token: null,
+    work_until: null,
+    last_error: null,
   })
+  if (!isMine) throw new DecidedBefore()
+  if (!movement) throw new GivenBack()
+  await postCharge(tx, { paymentId, rentalId, amountAtoms, currency, signature, counted: isInTime, nowMs })
+  if (payment.kind === 'rent') await moveRental(tx, rental, 'pay', { prepaid_atoms: amountAtoms, paid_at: new Date(nowMs), payer })
+  else if (isInTime)
+    await changeRental(tx, rental.id, ['running'], {
+      minutes: rental.minutes + payment.minutes,
+      prepaid_atoms: rental.prepaidAtoms + amountAtoms,
+      paid_until: new Date(paidUntilMs + payment.minutes * 60_000),
+      revision: rental.revision + 1,
+    })
+  if (movement.isFinal) await finalizePayment(tx, paymentId, signature, nowMs)
 }
 
 /** Ends a payment that moved nothing; a rental that it was to open expires and its units are free again. */
@@ -154,7 +164,8 @@ async function reject(
 ): Promise<void> {
   await inTransaction(deps.db, async (tx) => {
     const rental = await lockRental(tx, payment.rentalId)
-    if (!(await setPaymentStatus(tx, payment.id, from, to, { last_error: reason, work_token: null }))) return
+    if (!(await setPaymentStatus(tx, payment.id, from, to, { last_error: reason, work_token: null, work_until: null }))) return
+    await voidCharge(tx, { paymentId: payment.id, nowMs: deps.now() })
     if (payment.kind !== 'rent' || !rental || rental.status !== 'requested') return
     await moveRental(tx, rental, 'expire')
     const units = await dropUnits(tx, rental.id)

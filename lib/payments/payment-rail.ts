@@ -1,5 +1,4 @@
 // The payment rail: the one port through which money comes in and goes out. A new way to pay is one new file that fills it.
-import type { Split } from '@flow402/protocol/money'
 import type { Quote } from '@flow402/protocol/payment'
 
 /** What a payment must be, exactly. `memo` binds it on chain to one payment id. */
@@ -21,6 +20,8 @@ export type PaymentProof = {
   accepted: { network: string; amount: string; asset: string; payTo: string }
   /** The proof as the rail wants it back in `settle`; JSON, stored with the claim. */
   payload: unknown
+  /** The client's own name for this payment (x402 payment-identifier), if it gave one. */
+  identifier?: string
 }
 
 /** refused: judged invalid, never broadcast. unsent: never broadcast and not judged, try again. unknown: it may land; only the chain can tell. */
@@ -36,13 +37,38 @@ export type ChargeFact =
   | { kind: 'failed'; signature: string }
   | { kind: 'absent'; finalizedHeight: bigint }
 
-/** Money out. `externalId` is unique per kind; refunds name the payment they answer. */
+/** Money out. `externalId` is unique per kind; refunds name the payment, or the receipt, that they answer. */
 export type Movement = { kind: 'payout' | 'fee' | 'refund'; externalId: string; destination: string; amountAtoms: bigint }
 
 /** A movement signed but not sent: the signature is known, and stored, before anything is broadcast. */
 export type SignedMovement = { signature: string; wire: string; lastValidBlockHeight: bigint }
 
-export type MovementFact = { kind: 'landed' } | { kind: 'failed'; reason: string } | { kind: 'absent'; finalizedHeight: bigint }
+/** What the chain says of a movement. failed: landed with an error, moved nothing. absent: not there at this finalized block height. */
+export type MovementFact =
+  | { kind: 'landed'; signature: string }
+  | { kind: 'failed'; reason: string }
+  | { kind: 'absent'; finalizedHeight: bigint }
+
+/**
+ * One landed transaction that touched the escrow, read at finalized commitment. `deltaAtoms`: in is positive, out negative, 0 when it
+ * failed. `counterparty`: the wallet whose balance fell for it, when money came in. `feeLamports`: what our own fee payer paid for it.
+ */
+export type EscrowMovement = {
+  signature: string
+  slot: bigint
+  landedAtMs: number
+  deltaAtoms: bigint
+  hasFailed: boolean
+  memo: string | null
+  counterparty: string | null
+  feeLamports: bigint
+}
+
+/** Where the reading of the history stands: all up to `doneTo` is read; a pass that began at `top` has come down to `before`. */
+export type ScanPosition = { doneTo: string | null; top: string | null; before: string | null }
+
+/** A part of the history, and where to go on. `isComplete`: nothing older is left, the history is read up to where this pass began. */
+export type ScanPage = { movements: EscrowMovement[]; next: ScanPosition; isComplete: boolean }
 
 /** What a rental was paid with: refunds go back to these wallets. */
 export type PaidBy = { paymentId: string; payer: string; amountAtoms: bigint; settledAtMs: number }
@@ -70,13 +96,25 @@ export type PaymentRail = {
   findCharge(charge: Charge, signature: string | null, sinceMs: number): Promise<ChargeFact>
   /** The block height after which what is signed now can no longer land. */
   lastValidHeight(): Promise<bigint>
-  /** How the books of one rental are paid out on this rail. */
-  closeOut(rental: { id: string; payoutAddress: string }, split: Split, paidBy: PaidBy[]): Movement[]
+  /** Where the market's fee goes. */
+  feeAddress(): string
   signMovement(movement: Movement, transferId: string): Promise<SignedMovement>
   /** Sends a signed movement; safe to repeat. */
   broadcast(signed: Pick<SignedMovement, 'signature' | 'wire'>): Promise<void>
-  /** Waits up to `timeoutMs` for it to land. */
+  /** Waits up to `timeoutMs` for it to land. Its "absent" is no proof that it never will: ask `findMovement` for that. */
   movementFact(signature: string, timeoutMs: number): Promise<MovementFact>
+  /**
+   * Looks for a movement over the escrow's history since `sinceMs` by its memo, whichever signature carried it.
+   * "absent" means that every node asked knew the chain up to that finalized height and none had it.
+   */
+  findMovement(transferId: string, signature: string | null, sinceMs: number): Promise<MovementFact>
+  /**
+   * Reads the next part of the escrow's history at finalized commitment, newest first, not older than `sinceMs`, from a node that knows
+   * the chain at least up to `atLeastSlot`.
+   */
+  scanEscrow(position: ScanPosition, sinceMs: number, atLeastSlot: bigint): Promise<ScanPage>
+  /** What the escrow holds at the newest finalized slot. */
+  escrowBalance(): Promise<{ slot: bigint; atoms: bigint }>
   /** The header value that tells the payer which transaction paid. */
   receiptHeader(charge: Charge, landed: { signature: string; payer: string }): string
   /** Throws when the chain cannot be reached. */

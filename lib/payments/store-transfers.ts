@@ -1,17 +1,20 @@
-// Transfers out of the escrow in SQL: owed, then signed (the signature stored before any broadcast), then confirmed.
-import { newId } from '@flow402/protocol/id'
+// Transfers out of the escrow in SQL: owed, then signed (the signature stored before any broadcast), then confirmed on a finalized block.
+import { createHash } from 'node:crypto'
+import { sql } from 'kysely'
 import type { Db, Tx } from '../db/client.ts'
 import type { Movement, SignedMovement } from './payment-rail.ts'
 
-/** One transfer that we owe or made. */
+/** One transfer that we owe or made. `rentalId` is null when it is for many rentals or for a receipt that matched nothing. */
 export type Transfer = {
   id: string
-  rentalId: string
+  rentalId: string | null
   currency: string
   movement: Movement
   status: 'owed' | 'signed' | 'confirmed'
   signed: SignedMovement | null
+  /** How often it was signed; each signature has its own hold in the ledger. */
   attempts: number
+  createdAtMs: number
 }
 
 const columns = [
@@ -27,22 +30,13 @@ const columns = [
   'wire',
   'last_valid_block_height',
   'attempts',
+  'created_at',
 ] as const
 
-type TransferRow = {
-  id: string
-  rental_id: string
-  kind: Movement['kind']
-  external_id: string
-  destination: string
-  amount_atoms: bigint
-  currency: string
-  status: Transfer['status']
-  signature: string | null
-  wire: string | null
-  last_valid_block_height: bigint | null
-  attempts: number
+function transferQuery(db: Db | Tx) {
+  return db.selectFrom('transfer').select(columns)
 }
+type TransferRow = Awaited<ReturnType<ReturnType<typeof transferQuery>['executeTakeFirstOrThrow']>>
 
 function transferFromRow(row: TransferRow): Transfer {
   const { signature, wire, last_valid_block_height: height } = row
@@ -54,47 +48,57 @@ function transferFromRow(row: TransferRow): Transfer {
     status: row.status,
     signed: signature !== null && wire !== null && height !== null ? { signature, wire, lastValidBlockHeight: height } : null,
     attempts: row.attempts,
+    createdAtMs: row.created_at.getTime(),
   }
 }
 
-/** Adds a debt to be paid on chain; the same movement is added once, however often it is asked for. */
-export async function addOwedTransfer(
-  tx: Tx,
-  owed: { rentalId: string; currency: string; movement: Movement; nowMs: number },
-): Promise<void> {
-  await tx
-    .insertInto('transfer')
-    .values({
-      id: newId('transfer', owed.nowMs),
-      rental_id: owed.rentalId,
-      kind: owed.movement.kind,
-      external_id: owed.movement.externalId,
-      destination: owed.movement.destination,
-      amount_atoms: owed.movement.amountAtoms,
-      currency: owed.currency,
-      created_at: new Date(owed.nowMs),
-    })
-    .onConflict((conflict) => conflict.columns(['kind', 'external_id']).doNothing())
-    .execute()
+/**
+ * The id of a transfer, which is its memo on chain: it follows from what the transfer is for, so that a debt that is written down anew
+ * after a restored backup finds what was paid before.
+ */
+export function transferIdFor(kind: Movement['kind'], externalId: string): string {
+  return `trf_${createHash('sha256').update(`${kind}\n${externalId}`).digest('hex').slice(0, 32)}`
 }
 
-/** Takes unfinished transfers that nobody has in hand, oldest first. */
+/** A debt to be paid on chain. */
+export type OwedTransfer = { rentalId: string | null; currency: string; movement: Movement; nowMs: number }
+
+/** Adds debts; the same movement is added once, however often it is asked for. */
+export async function addOwedTransfers(tx: Tx, owed: OwedTransfer[]): Promise<void> {
+  if (owed.length === 0) return
+  await sql`
+    insert into transfer (id, rental_id, kind, external_id, destination, amount_atoms, currency, created_at)
+    select id, rental_id, kind::transfer_kind, external_id, destination, amount_atoms, currency, created_at
+    from unnest(
+      ${owed.map(({ movement }) => transferIdFor(movement.kind, movement.externalId))}::text[],
+      ${owed.map(({ rentalId }) => rentalId)}::text[], ${owed.map(({ movement }) => movement.kind)}::text[],
+      ${owed.map(({ movement }) => movement.externalId)}::text[], ${owed.map(({ movement }) => movement.destination)}::text[],
+      ${owed.map(({ movement }) => movement.amountAtoms.toString())}::bigint[], ${owed.map(({ currency }) => currency)}::text[],
+      ${owed.map(({ nowMs }) => new Date(nowMs))}::timestamptz[]
+    ) as owed (id, rental_id, kind, external_id, destination, amount_atoms, currency, created_at)
+    on conflict (kind, external_id) do nothing`.execute(tx)
+}
+
+/** Adds one debt. */
+export function addOwedTransfer(tx: Tx, owed: OwedTransfer): Promise<void> {
+  return addOwedTransfers(tx, [owed])
+}
+
+/** Takes unfinished transfers that nobody has in hand, oldest first; only refunds when `onlyRefunds`. */
 export async function takeTransfers(
   db: Db,
-  { token, nowMs, leaseMs, limit }: { token: string; nowMs: number; leaseMs: number; limit: number },
+  { token, nowMs, leaseMs, limit, onlyRefunds }: { token: string; nowMs: number; leaseMs: number; limit: number; onlyRefunds: boolean },
 ): Promise<Transfer[]> {
   const rows = await db
-    .with('due', (cte) =>
-      cte
+    .with('due', (cte) => {
+      let due = cte
         .selectFrom('transfer')
         .select('id')
         .where('status', 'in', ['owed', 'signed'])
         .where((eb) => eb.or([eb('work_until', 'is', null), eb('work_until', '<', new Date(nowMs))]))
-        .orderBy('created_at')
-        .limit(limit)
-        .forUpdate()
-        .skipLocked(),
-    )
+      if (onlyRefunds) due = due.where('kind', '=', 'refund')
+      return due.orderBy('created_at').limit(limit).forUpdate().skipLocked()
+    })
     .updateTable('transfer')
     .set({ work_token: token, work_until: new Date(nowMs + leaseMs) })
     .where('id', 'in', (eb) => eb.selectFrom('due').select('id'))
@@ -103,9 +107,9 @@ export async function takeTransfers(
   return rows.map(transferFromRow)
 }
 
-/** Stores a signature before it is broadcast; false when the transfer is in other hands by now. */
-export async function setTransferSigned(db: Db, id: string, token: string, signed: SignedMovement): Promise<boolean> {
-  const moved = await db
+/** Stores a signature before it is broadcast and counts it; the attempt's number, or undefined when the transfer is in other hands by now. */
+export async function setTransferSigned(tx: Tx, id: string, token: string, signed: SignedMovement): Promise<number | undefined> {
+  const row = await tx
     .updateTable('transfer')
     .set((eb) => ({
       status: 'signed',
@@ -117,13 +121,14 @@ export async function setTransferSigned(db: Db, id: string, token: string, signe
     .where('id', '=', id)
     .where('status', '=', 'owed')
     .where('work_token', '=', token)
+    .returning('attempts')
     .executeTakeFirst()
-  return moved.numUpdatedRows === 1n
+  return row?.attempts
 }
 
-/** The old signature can never land: the transfer is owed again and may be signed anew. */
-export async function setTransferOwedAgain(db: Db, id: string, token: string, reason: string): Promise<boolean> {
-  const moved = await db
+/** The old signature can never land: the transfer is owed again and may be signed anew. False when it is in other hands or confirmed. */
+export async function setTransferOwedAgain(tx: Tx, id: string, token: string, reason: string): Promise<boolean> {
+  const moved = await tx
     .updateTable('transfer')
     .set({ status: 'owed', signature: null, wire: null, last_valid_block_height: null, last_error: reason })
     .where('id', '=', id)
@@ -133,19 +138,19 @@ export async function setTransferOwedAgain(db: Db, id: string, token: string, re
   return moved.numUpdatedRows === 1n
 }
 
-/** The transfer landed with this signature; false when it was confirmed before, or is being made anew with another one. */
-export async function setTransferConfirmed(tx: Tx, id: string, signature: string, nowMs: number): Promise<boolean> {
-  const moved = await tx
+/** The transfer is on a finalized block with this signature, whichever we knew of; undefined when it was confirmed before. */
+export async function setTransferConfirmed(tx: Tx, id: string, signature: string, nowMs: number): Promise<Transfer | undefined> {
+  const row = await tx
     .updateTable('transfer')
-    .set({ status: 'confirmed', confirmed_at: new Date(nowMs), work_token: null, last_error: null })
+    .set({ status: 'confirmed', signature, confirmed_at: new Date(nowMs), work_token: null, work_until: null, last_error: null })
     .where('id', '=', id)
-    .where('status', '=', 'signed')
-    .where('signature', '=', signature)
+    .where('status', 'in', ['owed', 'signed'])
+    .returning(columns)
     .executeTakeFirst()
-  return moved.numUpdatedRows === 1n
+  return row && transferFromRow(row)
 }
 
-export async function putBackTransfer(db: Db, id: string, token: string, atMs: number, lastError: string): Promise<void> {
+export async function putBackTransfer(db: Db, id: string, token: string, atMs: number, lastError: string | null): Promise<void> {
   await db
     .updateTable('transfer')
     .set({ work_token: null, work_until: new Date(atMs), last_error: lastError })
@@ -154,14 +159,13 @@ export async function putBackTransfer(db: Db, id: string, token: string, atMs: n
     .execute()
 }
 
-/** All transfers of a rental, for its receipt. */
+export async function findTransfer(db: Db | Tx, id: string): Promise<Transfer | undefined> {
+  const row = await transferQuery(db).where('id', '=', id).executeTakeFirst()
+  return row && transferFromRow(row)
+}
+
+/** All transfers of a rental but payouts that it shares with others, for its receipt. */
 export async function findTransfers(db: Db | Tx, rentalId: string): Promise<Transfer[]> {
-  const rows = await db
-    .selectFrom('transfer')
-    .select(columns)
-    .where('rental_id', '=', rentalId)
-    .orderBy('created_at')
-    .orderBy('kind')
-    .execute()
+  const rows = await transferQuery(db).where('rental_id', '=', rentalId).orderBy('created_at').orderBy('kind').execute()
   return rows.map(transferFromRow)
 }

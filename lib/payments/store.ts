@@ -23,6 +23,11 @@ export type PaymentRecord = {
   signature: string | null
   lastValidBlockHeight: bigint | null
   lastError: string | null
+  /** The client's own name for this payment (x402 payment-identifier), if it gave one. */
+  identifier: string | null
+  /** False: it landed too late to buy anything and is owed back. */
+  counted: boolean
+  isFinal: boolean
   createdAtMs: number
   workToken: string | null
 }
@@ -44,6 +49,9 @@ const columns = [
   'signature',
   'last_valid_block_height',
   'last_error',
+  'identifier',
+  'counted',
+  'finalized_at',
   'created_at',
   'work_token',
 ] as const
@@ -71,6 +79,9 @@ function paymentFromRow(row: PaymentRow): PaymentRecord {
     signature: row.signature,
     lastValidBlockHeight: row.last_valid_block_height,
     lastError: row.last_error,
+    identifier: row.identifier,
+    counted: row.counted,
+    isFinal: row.finalized_at !== null,
     createdAtMs: row.created_at.getTime(),
     workToken: row.work_token,
   }
@@ -81,26 +92,38 @@ export async function findPayment(db: Db | Tx, id: string): Promise<PaymentRecor
   return row && paymentFromRow(row)
 }
 
-/** The payments that a proof may collide with: the one of its quote, and the one that its transaction already pays for. */
+/** The payments that a proof may collide with: of its quote, paid by its very transaction, under its identifier. */
 export async function findClaims(
   db: Db | Tx,
-  id: string,
-  messageHash: string,
-): Promise<{ sameQuote?: PaymentRecord; sameMessage?: PaymentRecord }> {
+  claim: { id: string; messageHash: string; identifier: string | null },
+): Promise<{ sameQuote?: PaymentRecord; sameMessage?: PaymentRecord; sameIdentifier?: PaymentRecord }> {
   const rows = await paymentQuery(db)
-    .where((eb) => eb.or([eb('id', '=', id), eb('message_hash', '=', messageHash)]))
+    .where((eb) =>
+      eb.or([
+        eb('id', '=', claim.id),
+        eb('message_hash', '=', claim.messageHash),
+        ...(claim.identifier === null ? [] : [eb('identifier', '=', claim.identifier)]),
+      ]),
+    )
     .execute()
   const payments = rows.map(paymentFromRow)
-  const sameQuote = payments.find((payment) => payment.id === id)
-  const sameMessage = payments.find((payment) => payment.messageHash === messageHash)
-  return { ...(sameQuote ? { sameQuote } : {}), ...(sameMessage ? { sameMessage } : {}) }
+  const sameQuote = payments.find((payment) => payment.id === claim.id)
+  const sameMessage = payments.find((payment) => payment.messageHash === claim.messageHash)
+  const sameIdentifier = payments.find((payment) => claim.identifier !== null && payment.identifier === claim.identifier)
+  return { ...(sameQuote ? { sameQuote } : {}), ...(sameMessage ? { sameMessage } : {}), ...(sameIdentifier ? { sameIdentifier } : {}) }
 }
 
-/** Adds a claimed payment, in hand of `workToken` until `workUntilMs`. A second claim of the same id or message breaks a unique constraint. */
-export async function addPayment(
-  tx: Tx,
-  payment: Omit<PaymentRecord, 'status' | 'signature' | 'lastValidBlockHeight' | 'lastError'> & { workUntilMs: number },
-): Promise<void> {
+/** A payment as it is when it is claimed. */
+export type NewPayment = Omit<PaymentRecord, 'status' | 'signature' | 'lastError' | 'counted' | 'isFinal' | 'lastValidBlockHeight'> & {
+  lastValidBlockHeight: bigint
+  workUntilMs: number
+}
+
+/**
+ * Adds a claimed payment, in hand of `workToken` until `workUntilMs`. From `lastValidBlockHeight` on it can be told that it never landed.
+ * A second claim of the same id, message or identifier breaks a unique constraint.
+ */
+export async function addPayment(tx: Tx, payment: NewPayment): Promise<void> {
   await tx
     .insertInto('payment')
     .values({
@@ -117,6 +140,8 @@ export async function addPayment(
       payer: payment.payer,
       message_hash: payment.messageHash,
       payload: JSON.stringify(payment.payload),
+      identifier: payment.identifier,
+      last_valid_block_height: payment.lastValidBlockHeight,
       created_at: new Date(payment.createdAtMs),
       work_token: payment.workToken,
       work_until: new Date(payment.workUntilMs),
@@ -141,21 +166,11 @@ export async function setPaymentStatus(
   return moved.numUpdatedRows === 1n
 }
 
-/** Stores, before the broadcast, the signature and the height after which it cannot land. False when the claim is not in hand any more. */
-export async function setPaymentSubmitted(
-  db: Db,
-  id: string,
-  workToken: string,
-  submitted: { signature: string | null; lastValidBlockHeight: bigint },
-): Promise<boolean> {
+/** Stores, before the broadcast, that it may land from now on, and the signature if it is known. False when the claim is not in hand any more. */
+export async function setPaymentSubmitted(db: Db, id: string, workToken: string, signature: string | null): Promise<boolean> {
   const moved = await db
     .updateTable('payment')
-    .set((eb) => ({
-      status: 'submitted',
-      signature: eb.fn.coalesce(eb.val(submitted.signature), 'signature'),
-      // The first height stands: the message and its blockhash are the same in every try.
-      last_valid_block_height: eb.fn.coalesce('last_valid_block_height', eb.val(submitted.lastValidBlockHeight)),
-    }))
+    .set((eb) => ({ status: 'submitted', signature: eb.fn.coalesce(eb.val(signature), 'signature') }))
     .where('id', '=', id)
     .where('status', 'in', ['claimed', 'submitted'])
     .where('work_token', '=', workToken)
@@ -188,38 +203,81 @@ export async function takeUndecidedPayments(
   return rows.map(paymentFromRow)
 }
 
-/** Lets the next worker take a payment again at `atMs`; `lastValidBlockHeight` is kept when none was known. */
+/** Lets the next worker take a payment again at `atMs`. */
 export async function putBackPayment(
   db: Db,
   id: string,
   token: string,
-  { atMs, lastError, lastValidBlockHeight }: { atMs: number; lastError: string; lastValidBlockHeight?: bigint | undefined },
+  { atMs, lastError }: { atMs: number; lastError: string },
 ): Promise<void> {
   await db
     .updateTable('payment')
-    .set((eb) => ({
-      work_token: null,
-      work_until: new Date(atMs),
-      last_error: lastError,
-      last_valid_block_height: eb.fn.coalesce('last_valid_block_height', eb.val(lastValidBlockHeight ?? null)),
-    }))
+    .set({ work_token: null, work_until: new Date(atMs), last_error: lastError })
     .where('id', '=', id)
     .where('work_token', '=', token)
     .execute()
 }
 
-/** What a rental was paid with and that is not yet given back as unmatched, for its refund. */
-export async function findSettledPayments(db: Db | Tx, rentalId: string): Promise<(PaidBy & { signature: string })[]> {
+/** Takes payments that were settled before `settledBeforeMs` and are not final yet: a fork may have taken them away. */
+export async function takeUnfinalPayments(
+  db: Db,
+  {
+    token,
+    nowMs,
+    leaseMs,
+    limit,
+    settledBeforeMs,
+  }: { token: string; nowMs: number; leaseMs: number; limit: number; settledBeforeMs: number },
+): Promise<PaymentRecord[]> {
+  const rows = await db
+    .with('due', (cte) =>
+      cte
+        .selectFrom('payment')
+        .select('id')
+        .where('status', '=', 'settled')
+        .where('finalized_at', 'is', null)
+        .where('settled_at', '<', new Date(settledBeforeMs))
+        .where((eb) => eb.or([eb('work_until', 'is', null), eb('work_until', '<', new Date(nowMs))]))
+        .orderBy('settled_at')
+        .limit(limit)
+        .forUpdate()
+        .skipLocked(),
+    )
+    .updateTable('payment')
+    .set({ work_token: token, work_until: new Date(nowMs + leaseMs) })
+    .where('id', 'in', (eb) => eb.selectFrom('due').select('id'))
+    .returning(columns)
+    .execute()
+  return rows.map(paymentFromRow)
+}
+
+/** The transaction of a settled payment is on a finalized block; undefined when that was known, or it is another transaction's. */
+export async function setPaymentFinal(tx: Tx, id: string, signature: string, nowMs: number): Promise<PaymentRecord | undefined> {
+  const row = await tx
+    .updateTable('payment')
+    .set({ finalized_at: new Date(nowMs), last_error: null })
+    .where('id', '=', id)
+    .where('status', '=', 'settled')
+    .where('signature', '=', signature)
+    .where('finalized_at', 'is', null)
+    .returning(columns)
+    .executeTakeFirst()
+  return row && paymentFromRow(row)
+}
+
+/** What these rentals were paid with, late payments that bought nothing left out, oldest first. */
+export async function findSettledPayments(db: Db | Tx, rentalIds: string[]): Promise<(PaidBy & { rentalId: string; signature: string })[]> {
   const rows = await db
     .selectFrom('payment')
-    .select(['id', 'payer', 'amount_atoms', 'settled_at', 'signature'])
-    .where('rental_id', '=', rentalId)
+    .select(['id', 'rental_id', 'payer', 'amount_atoms', 'settled_at', 'signature'])
+    .where((eb) => eb('rental_id', '=', eb.fn.any(eb.val(rentalIds))))
     .where('status', '=', 'settled')
     .where('counted', '=', true)
     .orderBy('settled_at')
     .execute()
   return rows.map((row) => ({
     paymentId: row.id,
+    rentalId: row.rental_id,
     payer: row.payer,
     amountAtoms: row.amount_atoms,
     settledAtMs: row.settled_at?.getTime() ?? 0,

@@ -8,7 +8,11 @@ import {
   createSolanaRpc,
   createTransactionMessage,
   getBase64EncodedWireTransaction,
+  getBase64Encoder,
+  getCompiledTransactionMessageDecoder,
   getSignatureFromTransaction,
+  getTransactionDecoder,
+  getUtf8Decoder,
   type KeyPairSigner,
   pipe,
   type Rpc,
@@ -26,7 +30,7 @@ import {
   getTransferCheckedInstruction,
   TOKEN_PROGRAM_ADDRESS,
 } from '@solana-program/token'
-import type { Charge, ChargeFact, Movement, MovementFact, SignedMovement } from './payment-rail.ts'
+import type { Charge, ChargeFact, EscrowMovement, Movement, MovementFact, ScanPage, ScanPosition, SignedMovement } from './payment-rail.ts'
 import { memoProgram, readTransaction } from './x402-transaction.ts'
 
 const usdcDecimals = 6
@@ -35,6 +39,9 @@ const movementComputeUnits = 80_000
 const movementMicroLamports = 1n
 const historyPage = 200
 const historyPagesAtMost = 25
+/** How much of the escrow's history is read in one go, and how many of its transactions at once. */
+const scanPage = 100
+const scanAtOnce = 10
 
 /** What the rail needs of the chain. */
 export type Chain = ReturnType<typeof openChain>
@@ -44,9 +51,21 @@ export function signerFromSeed(seed: string): Promise<KeyPairSigner> {
   return createKeyPairSignerFromPrivateKeyBytes(new Uint8Array(Buffer.from(seed, 'base64url')))
 }
 
-/** Opens the chain for one escrow and one asset. Calls throw when the RPC cannot be reached. */
-export function openChain(config: { rpcUrl: string; asset: string; escrow: KeyPairSigner; feePayer: KeyPairSigner }) {
-  const rpc: Rpc<SolanaRpcApi> = createSolanaRpc(config.rpcUrl)
+type Node = Rpc<SolanaRpcApi>
+
+/**
+ * Opens the chain for one escrow and one asset. `witnessUrls` are further nodes: that something is not on chain is believed only when all
+ * of them say so. Calls throw when the RPC cannot be reached.
+ */
+export function openChain(config: {
+  rpcUrl: string
+  witnessUrls: readonly string[]
+  asset: string
+  escrow: KeyPairSigner
+  feePayer: KeyPairSigner
+}) {
+  const rpc: Node = createSolanaRpc(config.rpcUrl)
+  const nodes: Node[] = [rpc, ...config.witnessUrls.map((url) => createSolanaRpc(url))]
   const mint = address(config.asset)
   const escrowAccount = tokenAccount(config.escrow.address)
   const timeout = (ms = 15_000) => ({ abortSignal: AbortSignal.timeout(ms) })
@@ -56,43 +75,90 @@ export function openChain(config: { rpcUrl: string; asset: string; escrow: KeyPa
     return account
   }
 
-  /** Re-checks a landed transaction against the charge it should be: asset, amount, receiver, memo, and no error. */
-  async function readCharge(charge: Charge, signature: Signature): Promise<ChargeFact | undefined> {
-    const found = await rpc
-      .getTransaction(signature, { encoding: 'base64', commitment: 'confirmed', maxSupportedTransactionVersion: 0 })
+  async function read(node: Node, signature: string, commitment: 'confirmed' | 'finalized') {
+    const found = await node
+      .getTransaction(signature as Signature, { encoding: 'base64', commitment, maxSupportedTransactionVersion: 0 })
       .send(timeout())
-    if (!found) return undefined
-    if (!found.meta) throw new Error(`the RPC knows ${signature} without its outcome`)
-    const facts = readTransaction(found.transaction[0])
+    if (found && !found.meta) throw new Error(`the RPC knows ${signature} without its outcome`)
+    return found
+  }
+
+  /** Re-checks a landed transaction against the charge it should be: asset, amount, receiver, memo, and no error. */
+  async function readCharge(node: Node, charge: Charge, signature: string): Promise<ChargeFact | undefined> {
+    const found = await read(node, signature, 'confirmed')
+    if (!found?.meta) return undefined
+    const moved = await movementOf(found)
     // A signature that a facilitator told and that is not of this payment says nothing about it.
-    if (facts.memos.length !== 1 || facts.memos[0] !== charge.paymentId) return undefined
+    if (moved.memo !== charge.paymentId) return undefined
     if (found.meta.err) return { kind: 'failed', signature }
+    const facts = readTransaction(found.transaction[0])
     const escrow = await escrowAccount
     const transfer = facts.transfers.find((t) => t.destination === escrow && t.mint === mint && t.amountAtoms === charge.amountAtoms)
-    if (!transfer) return undefined
-    const balance = (list: typeof found.meta.postTokenBalances) =>
-      list?.find((entry) => entry.mint === charge.asset && entry.owner === charge.payTo)?.uiTokenAmount.amount ?? '0'
-    const received = BigInt(balance(found.meta.postTokenBalances)) - BigInt(balance(found.meta.preTokenBalances))
-    if (received < charge.amountAtoms) return undefined
+    if (!transfer || moved.deltaAtoms < charge.amountAtoms) return undefined
     return { kind: 'landed', signature, payer: transfer.authority, amountAtoms: charge.amountAtoms }
   }
 
-  async function finalizedHeight(): Promise<bigint> {
-    return rpc.getBlockHeight({ commitment: 'finalized' }).send(timeout())
+  /** What a transaction did to the escrow's account, whatever programs did it. */
+  async function movementOf(found: NonNullable<Awaited<ReturnType<typeof read>>>): Promise<EscrowMovement> {
+    const { meta, slot, blockTime } = found
+    const transaction = getTransactionDecoder().decode(getBase64Encoder().encode(found.transaction[0]))
+    const message = getCompiledTransactionMessageDecoder().decode(transaction.messageBytes)
+    const loaded = meta?.loadedAddresses
+    const accounts = [...message.staticAccounts, ...(loaded?.writable ?? []), ...(loaded?.readonly ?? [])]
+    const escrow = await escrowAccount
+    type Balances = NonNullable<typeof meta>['postTokenBalances']
+    const at = (balances: Balances, index: number) => BigInt(balances?.find((b) => b.accountIndex === index)?.uiTokenAmount.amount ?? '0')
+    const changes = [...(meta?.preTokenBalances ?? []), ...(meta?.postTokenBalances ?? [])]
+      .filter((balance) => balance.mint === config.asset)
+      .map(({ accountIndex, owner }) => ({
+        account: accounts[accountIndex],
+        owner: owner ?? null,
+        delta: at(meta?.postTokenBalances, accountIndex) - at(meta?.preTokenBalances, accountIndex),
+      }))
+    const payer = changes.filter(({ account }) => account !== escrow).toSorted((a, b) => (a.delta < b.delta ? -1 : 1))[0]
+    const memos = instructionsOf(message)
+      .filter(({ programAddressIndex }) => message.staticAccounts[programAddressIndex] === memoProgram)
+      .map(({ data }) => getUtf8Decoder().decode(data ?? new Uint8Array()))
+    return {
+      signature: getSignatureFromTransaction(transaction),
+      slot,
+      landedAtMs: blockTime === null ? Date.now() : Number(blockTime) * 1000,
+      deltaAtoms: changes.find(({ account }) => account === escrow)?.delta ?? 0n,
+      hasFailed: Boolean(meta?.err),
+      memo: memos.length === 1 ? (memos[0]?.replaceAll('\0', '').slice(0, 300) ?? null) : null,
+      counterparty: payer && payer.delta < 0n ? payer.owner : null,
+      feeLamports: message.staticAccounts[0] === config.feePayer.address ? BigInt(meta?.fee ?? 0) : 0n,
+    }
   }
 
-  /** Walks the escrow's history back to `sinceMs` and returns the signature whose memo is this payment. */
-  async function findByMemo(charge: Charge, sinceMs: number): Promise<ChargeFact | undefined> {
+  /** The newest finalized block that a node knows. */
+  async function finalizedPoint(node: Node): Promise<{ slot: bigint; height: bigint }> {
+    const { absoluteSlot, blockHeight } = await node.getEpochInfo({ commitment: 'finalized' }).send(timeout())
+    return { slot: absoluteSlot, height: blockHeight }
+  }
+
+  /** Walks the escrow's history of a node that knows it up to `slot` back to `sinceMs`; answers the first fact about this memo. */
+  async function findByMemo<T>(
+    node: Node,
+    memo: string,
+    sinceMs: number,
+    slot: bigint,
+    look: (signature: Signature) => Promise<T | undefined>,
+  ): Promise<T | undefined> {
     const escrow = await escrowAccount
     let before: Signature | undefined
     for (let page = 0; page < historyPagesAtMost; page++) {
-      const history = await rpc
-        .getSignaturesForAddress(escrow, { limit: historyPage, commitment: 'confirmed', ...(before ? { before } : {}) })
+      const history = await node
+        .getSignaturesForAddress(escrow, {
+          limit: historyPage,
+          commitment: 'confirmed',
+          minContextSlot: slot,
+          ...(before ? { before } : {}),
+        })
         .send(timeout())
       for (const entry of history) {
-        if (!entry.memo?.includes(charge.paymentId)) continue
-        const fact = await readCharge(charge, entry.signature)
-        if (fact?.kind === 'landed') return fact
+        const fact = entry.memo?.includes(memo) ? await look(entry.signature) : undefined
+        if (fact) return fact
       }
       const last = history.at(-1)
       if (!last || history.length < historyPage) return undefined
@@ -102,18 +168,87 @@ export function openChain(config: { rpcUrl: string; asset: string; escrow: KeyPa
     throw new Error(`the escrow's history is too long to search since ${new Date(sinceMs).toISOString()}`)
   }
 
+  /**
+   * Asks every node, by signature and by memo. Each one's height is read before its history, and its history must be known up to there,
+   * so "absent" means absent at the lowest of these finalized heights for all of them.
+   */
+  async function searchEverywhere<T>(
+    memo: string,
+    signature: string | null,
+    sinceMs: number,
+    look: (node: Node, signature: string) => Promise<T | undefined>,
+  ): Promise<T | { kind: 'absent'; finalizedHeight: bigint }> {
+    const answers = await Promise.all(
+      nodes.map(async (node) => {
+        const { slot, height } = await finalizedPoint(node)
+        const fact =
+          (signature !== null && (await look(node, signature))) ||
+          (await findByMemo(node, memo, sinceMs, slot, (found) => look(node, found)))
+        return { fact: fact || undefined, height }
+      }),
+    )
+    const found = answers.find(({ fact }) => fact !== undefined)?.fact
+    if (found !== undefined) return found
+    return { kind: 'absent', finalizedHeight: answers.map(({ height }) => height).reduce((a, b) => (a < b ? a : b)) }
+  }
+
   return {
     rpc,
 
-    /** What the chain says of a charge. The height is read first, so "absent" means absent at that height. */
+    /** What the chain says of a charge. */
     async findCharge(charge: Charge, signature: string | null, sinceMs: number): Promise<ChargeFact> {
-      if (signature) {
-        const fact = await readCharge(charge, signature as Signature)
-        if (fact) return fact
-      }
-      const height = await finalizedHeight()
-      const fact = (signature && (await readCharge(charge, signature as Signature))) || (await findByMemo(charge, sinceMs))
-      return fact || { kind: 'absent', finalizedHeight: height }
+      const quick = signature ? await readCharge(rpc, charge, signature) : undefined
+      if (quick) return quick
+      return searchEverywhere(charge.paymentId, signature, sinceMs, (node, found) => readCharge(node, charge, found))
+    },
+
+    /** What the chain says of a transfer out, whichever signature carried it. Somebody else's money with its memo says nothing. */
+    async findMovement(transferId: string, signature: string | null, sinceMs: number): Promise<MovementFact> {
+      return searchEverywhere<MovementFact>(transferId, signature, sinceMs, async (node, found) => {
+        const transaction = await read(node, found, 'confirmed')
+        if (!transaction) return undefined
+        if (transaction.meta?.err) return found === signature ? { kind: 'failed', reason: inWords(transaction.meta.err) } : undefined
+        const { deltaAtoms, memo } = await movementOf(transaction)
+        return deltaAtoms < 0n && memo === transferId ? { kind: 'landed', signature: found } : undefined
+      })
+    },
+
+    /** The next part of the escrow's history, newest first. */
+    async scanEscrow(position: ScanPosition, sinceMs: number, atLeastSlot: bigint): Promise<ScanPage> {
+      const history = await rpc
+        .getSignaturesForAddress(await escrowAccount, {
+          limit: scanPage,
+          commitment: 'finalized',
+          minContextSlot: atLeastSlot,
+          ...(position.before === null ? {} : { before: position.before as Signature }),
+          ...(position.doneTo === null ? {} : { until: position.doneTo as Signature }),
+        })
+        .send(timeout())
+      const isOld = (entry: (typeof history)[number]) => entry.blockTime !== null && Number(entry.blockTime) * 1000 < sinceMs
+      const recent = history.filter((entry) => !isOld(entry))
+      const movements: EscrowMovement[] = []
+      for (let from = 0; from < recent.length; from += scanAtOnce)
+        movements.push(
+          ...(await Promise.all(
+            recent.slice(from, from + scanAtOnce).map(async ({ signature }) => {
+              const found = await read(rpc, signature, 'finalized')
+              if (!found) throw new Error(`the RPC lists ${signature} and does not have it`)
+              return movementOf(found)
+            }),
+          )),
+        )
+      const isComplete = history.length < scanPage || recent.length < history.length
+      const top = position.top ?? history[0]?.signature ?? position.doneTo
+      const next = isComplete
+        ? { doneTo: top, top: null, before: null }
+        : { doneTo: position.doneTo, top, before: history.at(-1)?.signature ?? null }
+      return { movements, next, isComplete }
+    },
+
+    /** What the escrow's account holds at the newest finalized slot. */
+    async escrowBalance(): Promise<{ slot: bigint; atoms: bigint }> {
+      const { context, value } = await rpc.getTokenAccountBalance(await escrowAccount, { commitment: 'finalized' }).send(timeout())
+      return { slot: context.slot, atoms: BigInt(value.amount) }
     },
 
     /** Runs a transaction without sending it, unsigned places allowed; says why it would fail. Throws when the RPC cannot be asked. */
@@ -205,17 +340,16 @@ export function openChain(config: { rpcUrl: string; asset: string; escrow: KeyPa
       }
     },
 
-    /** Polls until the signature is confirmed, failed, or the time is over; then the finalized height says whether it may still land. */
+    /** Polls until the signature is confirmed, failed, or the time is over. */
     async movementFact(signature: string, timeoutMs: number): Promise<MovementFact> {
       const giveUpAt = Date.now() + timeoutMs
       for (let waitMs = 20; ; waitMs = Math.min(waitMs * 2, 400)) {
         const isLast = Date.now() >= giveUpAt
-        // The height is read before the status: "absent" is said of a height at which it had not landed.
-        const height = isLast ? await finalizedHeight() : undefined
+        const height = isLast ? (await finalizedPoint(rpc)).height : undefined
         const { value } = await rpc.getSignatureStatuses([signature as Signature], { searchTransactionHistory: true }).send(timeout())
         const status = value[0]
         if (status?.err) return { kind: 'failed', reason: inWords(status.err) }
-        if (status?.confirmationStatus === 'confirmed' || status?.confirmationStatus === 'finalized') return { kind: 'landed' }
+        if (status?.confirmationStatus === 'confirmed' || status?.confirmationStatus === 'finalized') return { kind: 'landed', signature }
         if (height !== undefined) return { kind: 'absent', finalizedHeight: height }
         await new Promise((resolve) => setTimeout(resolve, waitMs))
       }
@@ -225,6 +359,14 @@ export function openChain(config: { rpcUrl: string; asset: string; escrow: KeyPa
       await rpc.getLatestBlockhash().send({ abortSignal: AbortSignal.timeout(3_000) })
     },
   }
+}
+
+type CompiledMessage = ReturnType<ReturnType<typeof getCompiledTransactionMessageDecoder>['decode']>
+type CompiledInstruction = { programAddressIndex: number; data?: Parameters<ReturnType<typeof getUtf8Decoder>['decode']>[0] }
+
+/** The instructions of a compiled message of any version. */
+function instructionsOf(message: CompiledMessage): readonly CompiledInstruction[] {
+  return 'instructions' in message ? message.instructions : []
 }
 
 /** A chain's error as one line. */

@@ -1,12 +1,11 @@
 // The x402 `exact` rail: USDC comes into the market's escrow by the payer's own transfer and leaves it by ours.
 
-import type { Split } from '@flow402/protocol/money'
 import { Problem } from '@flow402/protocol/problem'
 import { COMPUTE_BUDGET_PROGRAM_ADDRESS } from '@solana-program/compute-budget'
 import { TOKEN_PROGRAM_ADDRESS } from '@solana-program/token'
 import type { PaymentPayload, PaymentRequirements } from '@x402/core/types'
 import type { Env } from '../env.ts'
-import type { Charge, Movement, PaidBy, PaymentProof, PaymentRail } from './payment-rail.ts'
+import type { Charge, PaymentProof, PaymentRail } from './payment-rail.ts'
 import { openChain, signerFromSeed } from './x402-chain.ts'
 import { openFacilitators } from './x402-facilitator.ts'
 import { openLocalFacilitator } from './x402-facilitator-local.ts'
@@ -19,7 +18,7 @@ import { decodeProof, encodeChallenge, encodeReceiptHeader, requirementsFor, typ
 export async function openExactRail(env: Env, now: () => number): Promise<PaymentRail> {
   const escrow = await signerFromSeed(env.escrowSecretKey)
   const feePayer = await signerFromSeed(env.feePayerSecretKey)
-  const chain = openChain({ rpcUrl: env.rpcUrl, asset: env.usdcMint, escrow, feePayer })
+  const chain = openChain({ rpcUrl: env.rpcUrl, witnessUrls: env.rpcWitnessUrls, asset: env.usdcMint, escrow, feePayer })
   const rpc = openFacilitatorRpc(env.rpcUrl)
   const facilitator = openFacilitators(
     env.facilitators.map((each) =>
@@ -54,10 +53,13 @@ export async function openExactRail(env: Env, now: () => number): Promise<Paymen
     settle: async (charge, payload, beforeBroadcast) => facilitator.settle(...paymentOf(charge, payload), beforeBroadcast),
     findCharge: chain.findCharge,
     lastValidHeight: chain.lastValidHeight,
-    closeOut: (rental, split, paidBy) => closeOut(env.feeAddress, rental, split, paidBy),
+    feeAddress: () => env.feeAddress,
     signMovement: chain.signMovement,
     broadcast: chain.broadcast,
     movementFact: chain.movementFact,
+    findMovement: chain.findMovement,
+    scanEscrow: chain.scanEscrow,
+    escrowBalance: chain.escrowBalance,
     receiptHeader: encodeReceiptHeader,
     ping: chain.ping,
   }
@@ -99,20 +101,4 @@ function checkAgainstCharge(proof: PaymentProof, charge: Charge, escrowAccount: 
   if (stranger) throw wrong(`the transaction calls the program ${stranger}, which is no part of a payment`)
   if (facts.programs.filter((program) => program === TOKEN_PROGRAM_ADDRESS).length !== 1)
     throw wrong('the transaction must do nothing with tokens but the one transfer')
-}
-
-/** Payout to the provider, fee to the market, refunds to the wallets that paid, newest payment first. Nothing of nothing is moved. */
-function closeOut(feeAddress: string, rental: { id: string; payoutAddress: string }, split: Split, paidBy: PaidBy[]): Movement[] {
-  const movements: Movement[] = [
-    { kind: 'payout', externalId: rental.id, destination: rental.payoutAddress, amountAtoms: split.payoutAtoms },
-    { kind: 'fee', externalId: rental.id, destination: feeAddress, amountAtoms: split.feeAtoms },
-  ]
-  let rest = split.refundAtoms
-  for (const paid of paidBy.toSorted((a, b) => b.settledAtMs - a.settledAtMs)) {
-    const amountAtoms = rest < paid.amountAtoms ? rest : paid.amountAtoms
-    movements.push({ kind: 'refund', externalId: paid.paymentId, destination: paid.payer, amountAtoms })
-    rest -= amountAtoms
-  }
-  if (rest !== 0n) throw new Error(`rental ${rental.id} would refund more than was paid`)
-  return movements.filter((movement) => movement.amountAtoms > 0n)
 }

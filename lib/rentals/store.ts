@@ -253,18 +253,19 @@ export async function takeRentals(
   db: Db,
   status: RentalState,
   { token, nowMs, leaseMs, limit }: { token: string; nowMs: number; leaseMs: number; limit: number },
-  only?: 'usage_closed',
 ): Promise<string[]> {
   const rows = await db
-    .with('due', (cte) => {
-      let due = cte
+    .with('due', (cte) =>
+      cte
         .selectFrom('rental')
         .select('id')
         .where('status', '=', status)
         .where((eb) => eb.or([eb('work_until', 'is', null), eb('work_until', '<', new Date(nowMs))]))
-      if (only === 'usage_closed') due = due.where('usage_closed_at', 'is not', null).where('books_closed_at', 'is', null)
-      return due.orderBy('created_at').limit(limit).forUpdate().skipLocked()
-    })
+        .orderBy('created_at')
+        .limit(limit)
+        .forUpdate()
+        .skipLocked(),
+    )
     .updateTable('rental')
     .set({ work_token: token, work_until: new Date(nowMs + leaseMs) })
     .where('id', 'in', (eb) => eb.selectFrom('due').select('id'))
@@ -296,29 +297,6 @@ export async function findUnsentOrders(db: Db, seenSinceMs: number, limit: numbe
     .limit(limit)
     .execute()
   return rows.map(rentalFromRow)
-}
-
-/** Rentals whose books are closed and of whose transfers none is open: only the receipt is missing. */
-export async function findPaidOutRentals(db: Db, limit: number): Promise<string[]> {
-  const rows = await db
-    .selectFrom('rental')
-    .select('id')
-    .where('status', '=', 'ending')
-    .where('books_closed_at', 'is not', null)
-    .where((eb) =>
-      eb.not(
-        eb.exists(
-          eb
-            .selectFrom('transfer')
-            .select('transfer.id')
-            .whereRef('transfer.rental_id', '=', 'rental.id')
-            .where('transfer.status', '!=', 'confirmed'),
-        ),
-      ),
-    )
-    .limit(limit)
-    .execute()
-  return rows.map((row) => row.id)
 }
 
 /** Notes that the node holds this revision. */

@@ -1,53 +1,119 @@
 // Closing the books: an ended rental whose usage is closed is charged, and what everybody gets is written down as owed.
-import { randomUUID } from 'node:crypto'
 import { billedSeconds, chargeAtoms, type Split, splitPrepaid } from '@flow402/protocol/money'
 import type { Now } from '../clock.ts'
-import { type Db, inTransaction } from '../db/client.ts'
-import { postSettlement } from '../ledger/post.ts'
-import { oneByOne } from '../one-by-one.ts'
-import type { PaymentRail } from '../payments/payment-rail.ts'
+import { type Db, inTransaction, type Tx } from '../db/client.ts'
+import { postSettlements } from '../ledger/post.ts'
+import type { PaidBy, PaymentRail } from '../payments/payment-rail.ts'
 import { findSettledPayments } from '../payments/store.ts'
-import { addOwedTransfer } from '../payments/store-transfers.ts'
-import { changeRental, lockRental, type RentalRecord, takeRentals } from '../rentals/store.ts'
+import { addOwedTransfers, type OwedTransfer } from '../payments/store-transfers.ts'
+import { findRental } from '../rentals/store.ts'
+import { addEarnings, type ClosableRental, lockClosableRentals, setBooksClosed } from './store.ts'
 
-const leaseMs = 5_000
-const batch = 100
+/** How many books are closed in one transaction. */
+const batch = 2_000
+
+type Deps = { db: Db; now: Now; rail: Pick<PaymentRail, 'feeAddress'>; payoutHoldMs: number }
 
 /** What a rental's end is worth: the charge for its billed seconds, and payout + fee + refund = prepaid. Pure. */
-export function splitFor(rental: RentalRecord): Split {
-  const seconds = billedSeconds(rental.meteredSeconds, rental.startedAtMs !== null, rental.minutes * 60)
+export function splitFor(
+  rental: Pick<ClosableRental, 'meteredSeconds' | 'hasRun' | 'minutes' | 'prepaidAtoms' | 'units' | 'priceAtomsPerHour' | 'feeBps'>,
+): Split {
+  const seconds = billedSeconds(rental.meteredSeconds, rental.hasRun, rental.minutes * 60)
   return splitPrepaid(rental.prepaidAtoms, chargeAtoms(rental.units, rental.priceAtomsPerHour, seconds), rental.feeBps)
 }
 
-/** Closes the books of rentals that are ready for it; returns how many. */
-export async function closeBooks(deps: { db: Db; now: Now; rail: Pick<PaymentRail, 'closeOut'> }): Promise<number> {
-  const ids = await takeRentals(deps.db, 'ending', { token: randomUUID(), nowMs: deps.now(), leaseMs, limit: batch }, 'usage_closed')
-  return oneByOne(
-    'books_not_closed',
-    ids,
-    (id) => id,
-    (id) => closeOne(deps, id),
+/** Closes the books of rentals that are ready for it, many in one transaction; returns how many. */
+export async function closeBooks(deps: Deps): Promise<number> {
+  try {
+    return await closeSome(deps, batch)
+  } catch (error) {
+    // One that cannot be closed must not keep the others waiting.
+    console.error(JSON.stringify({ level: 'error', event: 'books_not_closed', message: (error as Error).message }))
+    return closeEach(deps)
+  }
+}
+
+/** Closes the books of one rental now. waiting: its last usage or the chain's last word is still awaited. */
+export async function closeBooksOf(deps: Deps, rentalId: string): Promise<'closed' | 'waiting' | 'not_ended'> {
+  await closeSome(deps, 1, rentalId)
+  const rental = await findRental(deps.db, rentalId)
+  if (rental?.booksClosedAtMs != null) return 'closed'
+  return rental?.status === 'ending' ? 'waiting' : 'not_ended'
+}
+
+async function closeEach(deps: Deps): Promise<number> {
+  const ids = await inTransaction(deps.db, async (tx) => (await lockClosableRentals(tx, batch)).map(({ id }) => id))
+  let closed = 0
+  for (const id of ids) {
+    try {
+      closed += await closeSome(deps, 1, id)
+    } catch (error) {
+      console.error(JSON.stringify({ level: 'error', event: 'books_not_closed', rental: id, message: (error as Error).message }))
+    }
+  }
+  return closed
+}
+
+async function closeSome(deps: Deps, limit: number, only?: string): Promise<number> {
+  return inTransaction(deps.db, async (tx) => {
+    const rentals = await lockClosableRentals(tx, limit, only)
+    if (rentals.length > 0) await closeLocked(deps, tx, rentals)
+    return rentals.length
+  })
+}
+
+async function closeLocked(deps: Deps, tx: Tx, rentals: ClosableRental[]): Promise<void> {
+  const nowMs = deps.now()
+  const paidBy = Map.groupBy(
+    await findSettledPayments(
+      tx,
+      rentals.map(({ id }) => id),
+    ),
+    ({ rentalId }) => rentalId,
+  )
+  const books = rentals.map((rental) => ({ rental, split: splitFor(rental) }))
+  await postSettlements(
+    tx,
+    books.map(({ rental: { id: rentalId, currency }, split }) => ({ rentalId, currency, split, nowMs })),
+  )
+  await addOwedTransfers(
+    tx,
+    books.flatMap(({ rental, split }) => owedFor(rental, split, paidBy.get(rental.id) ?? [], deps.rail.feeAddress(), nowMs)),
+  )
+  await addEarnings(
+    tx,
+    books
+      .filter(({ split }) => split.payoutAtoms > 0n)
+      .map(({ rental: { id, nodeId, payoutAddress, currency }, split }) => ({
+        externalId: id,
+        rentalId: id,
+        nodeId,
+        payoutAddress,
+        currency,
+        amountAtoms: split.payoutAtoms,
+        payableAtMs: nowMs + deps.payoutHoldMs,
+        nowMs,
+      })),
+  )
+  await setBooksClosed(
+    tx,
+    books.map(({ rental, split }) => ({ rentalId: rental.id, ...split })),
+    nowMs,
   )
 }
 
-async function closeOne(deps: { db: Db; now: Now; rail: Pick<PaymentRail, 'closeOut'> }, id: string): Promise<boolean> {
-  return inTransaction(deps.db, async (tx) => {
-    const rental = await lockRental(tx, id)
-    if (rental?.status !== 'ending' || rental.usageClosedAtMs === null || rental.booksClosedAtMs !== null) return false
-    const nowMs = deps.now()
-    const split = splitFor(rental)
-    await postSettlement(tx, { rentalId: id, currency: rental.currency, split, nowMs })
-    for (const movement of deps.rail.closeOut(rental, split, await findSettledPayments(tx, id)))
-      await addOwedTransfer(tx, { rentalId: id, currency: rental.currency, movement, nowMs })
-    await changeRental(tx, id, ['ending'], {
-      charged_atoms: split.chargedAtoms,
-      fee_atoms: split.feeAtoms,
-      payout_atoms: split.payoutAtoms,
-      refund_atoms: split.refundAtoms,
-      books_closed_at: new Date(nowMs),
-      work_token: null,
-      work_until: null,
-    })
-    return true
-  })
+/** The fee to the market and the refunds to the wallets that paid, newest payment first. Nothing of nothing is moved. */
+function owedFor(rental: ClosableRental, split: Split, paidBy: PaidBy[], feeAddress: string, nowMs: number): OwedTransfer[] {
+  const owed = { rentalId: rental.id, currency: rental.currency, nowMs }
+  const transfers: OwedTransfer[] = [
+    { ...owed, movement: { kind: 'fee', externalId: rental.id, destination: feeAddress, amountAtoms: split.feeAtoms } },
+  ]
+  let rest = split.refundAtoms
+  for (const paid of paidBy.toSorted((a, b) => b.settledAtMs - a.settledAtMs)) {
+    const amountAtoms = rest < paid.amountAtoms ? rest : paid.amountAtoms
+    transfers.push({ ...owed, movement: { kind: 'refund', externalId: paid.paymentId, destination: paid.payer, amountAtoms } })
+    rest -= amountAtoms
+  }
+  if (rest !== 0n) throw new Error(`rental ${rental.id} would refund more than was paid`)
+  return transfers.filter(({ movement }) => movement.amountAtoms > 0n)
 }

@@ -1,76 +1,111 @@
-// Sending what is owed: sign, store the signature, broadcast, and book only what the chain confirmed.
+// Sending what is owed: sign, store the signature, broadcast, and sign anew only what can never land. That it landed is for the scan to say.
 import { randomUUID } from 'node:crypto'
 import type { Now } from '../clock.ts'
 import type { CrashPoint } from '../crash.ts'
 import { type Db, inTransaction } from '../db/client.ts'
-import { postTransfer } from '../ledger/post.ts'
+import { holdTransfer, voidTransfer } from '../ledger/post.ts'
+import { confirmTransfer, type PartsOf } from '../payments/finalize-movement.ts'
 import type { PaymentRail, SignedMovement } from '../payments/payment-rail.ts'
-import {
-  putBackTransfer,
-  setTransferConfirmed,
-  setTransferOwedAgain,
-  setTransferSigned,
-  type Transfer,
-  takeTransfers,
-} from '../payments/store-transfers.ts'
+import { findScanCompletion, findUnexplained, isFrozen, setFate } from '../payments/store-escrow.ts'
+import { putBackTransfer, setTransferOwedAgain, setTransferSigned, type Transfer, takeTransfers } from '../payments/store-transfers.ts'
+import { findPayoutParts } from './store.ts'
 
-type Deps = { db: Db; now: Now; rail: PaymentRail; crash: CrashPoint }
+type Deps = { db: Db; now: Now; rail: Pick<PaymentRail, 'signMovement' | 'broadcast' | 'findMovement'>; crash: CrashPoint }
 
-const leaseMs = 15_000
-const confirmMs = 10_000
+const leaseMs = 30_000
 const batch = 30
+/** How long after a broadcast it is looked at again: the scan has usually seen it final by then. */
+const lookAgainMs = 2_000
 const firstRetryMs = 2_000
 const slowestRetryMs = 300_000
+/** Nothing is sent while the escrow's history was last read longer ago: it may have been paid already. */
+const staleScanMs = 120_000
+/** How much older than the debt the chain's history is searched: clocks differ. */
+const historyMarginMs = 60_000
 
-/** Sends every transfer that is due; returns how many were confirmed. A failed one stays owed, visible, and is tried again later and later. */
-export async function sendTransfers(deps: Deps): Promise<number> {
-  const token = randomUUID()
-  const transfers = await takeTransfers(deps.db, { token, nowMs: deps.now(), leaseMs, limit: batch })
-  const confirmed = await Promise.all(transfers.map((transfer) => sendOne(deps, transfer, token)))
-  return confirmed.filter(Boolean).length
+/** Whose money a transfer carries: the earnings of a payout, otherwise its rental, or the receipt that it answers. */
+export const partsOf: PartsOf = async (tx, transfer) => {
+  if (transfer.movement.kind === 'payout') return findPayoutParts(tx, transfer.id)
+  return [{ subject: transfer.rentalId ?? transfer.movement.externalId, amountAtoms: transfer.movement.amountAtoms }]
 }
 
-async function sendOne(deps: Deps, transfer: Transfer, token: string): Promise<boolean> {
+/** Sends every transfer that is due; returns how many were broadcast. One that fails stays owed, visible, and is tried again later and later. */
+export async function sendTransfers(deps: Deps): Promise<number> {
+  const readAtMs = await findScanCompletion(deps.db)
+  if (readAtMs === null || deps.now() - readAtMs > staleScanMs) return 0
+  const token = randomUUID()
+  const onlyRefunds = await isFrozen(deps.db)
+  const transfers = await takeTransfers(deps.db, { token, nowMs: deps.now(), leaseMs, limit: batch, onlyRefunds })
+  const paidBefore = await findUnexplained(
+    deps.db,
+    transfers.map(({ id }) => id),
+  )
+  const sent = await Promise.all(transfers.map((transfer) => sendOne(deps, transfer, token, paidBefore.get(transfer.id))))
+  return sent.filter(Boolean).length
+}
+
+async function sendOne(deps: Deps, transfer: Transfer, token: string, paidBefore: string | undefined): Promise<boolean> {
   try {
-    const signed = transfer.signed ?? (await sign(deps, transfer, token))
-    if (!signed) return false
+    if (paidBefore !== undefined) return await confirmPaid(deps, transfer, paidBefore)
+    if (transfer.signed) return await sendAgain(deps, transfer, transfer.signed, token)
+    const signed = await deps.rail.signMovement(transfer.movement, transfer.id)
+    if (!(await storeSigned(deps, transfer, signed, token))) return false
     deps.crash('transfer_signed')
-    // Sent before, perhaps: the chain is asked first, so that an old blockhash is not mistaken for a failure.
-    let fact = transfer.signed ? await deps.rail.movementFact(signed.signature, 0) : undefined
-    if (fact?.kind !== 'landed') {
-      if (fact?.kind === 'absent' && fact.finalizedHeight > signed.lastValidBlockHeight) {
-        await setTransferOwedAgain(deps.db, transfer.id, token, 'it never landed and can no longer land')
-        return await later(deps, transfer, token, 'signed anew next time')
-      }
-      await deps.rail.broadcast(signed)
-      deps.crash('transfer_sent')
-      fact = await deps.rail.movementFact(signed.signature, confirmMs)
-    }
-    if (fact.kind === 'failed') {
-      await setTransferOwedAgain(deps.db, transfer.id, token, fact.reason)
-      return await later(deps, transfer, token, fact.reason)
-    }
-    if (fact.kind === 'absent') return await later(deps, transfer, token, 'not on chain yet')
-    return await confirm(deps, transfer, signed)
+    await deps.rail.broadcast(signed)
+    deps.crash('transfer_sent')
+    await putBackTransfer(deps.db, transfer.id, token, deps.now() + lookAgainMs, null)
+    return true
   } catch (error) {
     return later(deps, transfer, token, (error as Error).message)
   }
 }
 
-async function sign(deps: Deps, transfer: Transfer, token: string): Promise<SignedMovement | undefined> {
-  const signed = await deps.rail.signMovement(transfer.movement, transfer.id)
-  return (await setTransferSigned(deps.db, transfer.id, token, signed)) ? signed : undefined
+/** Sent before, perhaps: only when it can never land any more may another signature be made for it. */
+async function sendAgain(deps: Deps, transfer: Transfer, signed: SignedMovement, token: string): Promise<boolean> {
+  const fact = await deps.rail.findMovement(transfer.id, signed.signature, transfer.createdAtMs - historyMarginMs)
+  if (fact.kind === 'landed') {
+    await putBackTransfer(deps.db, transfer.id, token, deps.now() + lookAgainMs, null)
+    return false
+  }
+  if (fact.kind === 'failed') return owedAgain(deps, transfer, token, fact.reason)
+  if (fact.finalizedHeight > signed.lastValidBlockHeight)
+    return owedAgain(deps, transfer, token, 'it never landed and can no longer land; it is signed anew next time')
+  await deps.rail.broadcast(signed)
+  await putBackTransfer(deps.db, transfer.id, token, deps.now() + lookAgainMs, null)
+  return true
 }
 
-async function confirm(deps: Deps, transfer: Transfer, signed: SignedMovement): Promise<boolean> {
-  const nowMs = deps.now()
+/** The chain has it under this debt's name already: it was paid before this debt was written down (again). */
+async function confirmPaid(deps: Deps, transfer: Transfer, signature: string): Promise<boolean> {
   return inTransaction(deps.db, async (tx) => {
-    if (!(await setTransferConfirmed(tx, transfer.id, signed.signature, nowMs))) return false
-    const { rentalId, currency } = transfer
-    const { kind, amountAtoms } = transfer.movement
-    await postTransfer(tx, { rentalId, currency, transferId: transfer.id, kind, amountAtoms, signature: signed.signature, nowMs })
+    if (!(await setFate(tx, signature, 'unexplained', 'transfer', transfer.id))) return false
+    return confirmTransfer({ now: deps.now, partsOf }, tx, transfer.id, signature)
+  })
+}
+
+const holdOf = (transfer: Transfer, attempt: number, nowMs: number) => ({
+  transferId: transfer.id,
+  attempt,
+  kind: transfer.movement.kind,
+  rentalId: transfer.rentalId,
+  currency: transfer.currency,
+  nowMs,
+})
+
+async function storeSigned(deps: Deps, transfer: Transfer, signed: SignedMovement, token: string): Promise<boolean> {
+  return inTransaction(deps.db, async (tx) => {
+    const attempt = await setTransferSigned(tx, transfer.id, token, signed)
+    if (attempt === undefined) return false
+    await holdTransfer(tx, { ...holdOf(transfer, attempt, deps.now()), amountAtoms: transfer.movement.amountAtoms })
     return true
   })
+}
+
+async function owedAgain(deps: Deps, transfer: Transfer, token: string, reason: string): Promise<false> {
+  await inTransaction(deps.db, async (tx) => {
+    if (await setTransferOwedAgain(tx, transfer.id, token, reason)) await voidTransfer(tx, holdOf(transfer, transfer.attempts, deps.now()))
+  })
+  return later(deps, transfer, token, reason)
 }
 
 async function later(deps: Deps, transfer: Transfer, token: string, reason: string): Promise<false> {

@@ -1,4 +1,4 @@
-// Settling: when every transfer of a rental is confirmed, its receipt is written and the rental is settled.
+// Settling: when nothing of a rental is awaited any more, its receipt is written and the rental is settled.
 
 import { createHash } from 'node:crypto'
 import { billedSeconds } from '@flow402/protocol/money'
@@ -10,15 +10,17 @@ import type { PaymentRail } from '../payments/payment-rail.ts'
 import { findSettledPayments } from '../payments/store.ts'
 import { findTransfers } from '../payments/store-transfers.ts'
 import { moveRental } from '../rentals/move-rental.ts'
-import { findPaidOutRentals, lockRental, type RentalRecord } from '../rentals/store.ts'
-import { addReceipt, findUsageSummary } from './store.ts'
+import { lockRental, type RentalRecord } from '../rentals/store.ts'
+import { addReceipt, findPayout, findSettleable, findUsageSummary } from './store.ts'
 
 const batch = 100
+/** How long a receipt waits for a payout that should be on its way, in ms; then it says that it is owed. */
+const patienceMs = 60_000
 type Deps = { db: Db; now: Now; rail: Pick<PaymentRail, 'payee'> }
 
 /** Settles rentals of which nothing is owed any more; returns how many. */
 export async function settleRentals(deps: Deps): Promise<number> {
-  const ids = await findPaidOutRentals(deps.db, batch)
+  const ids = await findSettleable(deps.db, { nowMs: deps.now(), patienceMs }, batch)
   return oneByOne(
     'receipt_not_made',
     ids,
@@ -38,11 +40,14 @@ async function settleOne(deps: Deps, id: string): Promise<boolean> {
   })
 }
 
-/** The receipt of a rental whose transfers are all confirmed. Throws when its sums do not close: that is a bug, and nothing is settled. */
+/** The receipt of a rental whose refund and fee are confirmed. Throws when its sums do not close: that is a bug, and nothing is settled. */
 async function makeReceipt(tx: Tx, rental: RentalRecord, payee: ReturnType<PaymentRail['payee']>): Promise<Receipt> {
-  const payments = await findSettledPayments(tx, rental.id)
+  const payments = await findSettledPayments(tx, [rental.id])
   const ours = new Set([rental.id, ...payments.map((payment) => payment.paymentId)])
-  const transfers = (await findTransfers(tx, rental.id)).filter((transfer) => ours.has(transfer.movement.externalId))
+  const transfers = (await findTransfers(tx, rental.id)).filter(
+    ({ movement }) => movement.kind !== 'payout' && ours.has(movement.externalId),
+  )
+  const payout = await findPayout(tx, rental.id)
   const lines: ReceiptTransfer[] = [
     ...payments.map((payment) => ({
       kind: 'charge' as const,
@@ -52,12 +57,23 @@ async function makeReceipt(tx: Tx, rental: RentalRecord, payee: ReturnType<Payme
       transaction: payment.signature,
       paymentId: payment.paymentId,
     })),
+    ...(payout
+      ? [
+          {
+            kind: 'payout' as const,
+            amountAtoms: rental.payoutAtoms.toString(),
+            from: payee.payTo,
+            to: payout.destination,
+            transaction: payout.signature,
+          },
+        ]
+      : []),
     ...transfers.map(({ movement, signed }) => ({
       kind: movement.kind,
       amountAtoms: movement.amountAtoms.toString(),
       from: payee.payTo,
       to: movement.destination,
-      transaction: signed?.signature ?? '',
+      transaction: signed?.signature ?? null,
       ...(movement.kind === 'refund' ? { paymentId: movement.externalId } : {}),
     })),
   ]
@@ -105,6 +121,6 @@ function requireClosed(rental: RentalRecord, lines: ReceiptTransfer[]): void {
     sum('payout') === rental.payoutAtoms &&
     sum('fee') === rental.feeAtoms &&
     sum('refund') === rental.refundAtoms &&
-    lines.every((line) => line.transaction !== '')
+    lines.every((line) => line.transaction !== null || line.kind === 'payout')
   if (!isClosed) throw new Error(`the transfers of rental ${rental.id} do not add up to its books`)
 }

@@ -1,7 +1,225 @@
-// Settlement in SQL: receipts, written once.
+// Settlement in SQL: rentals whose books can close, what providers earned, and receipts, written once.
 import type { Receipt } from '@flow402/protocol/receipt'
 import { sql } from 'kysely'
 import type { Db, Tx } from '../db/client.ts'
+import type { TransferPart } from '../ledger/post.ts'
+
+/** What closing the books of a rental needs of it; times in Unix ms. */
+export type ClosableRental = {
+  id: string
+  nodeId: string
+  payoutAddress: string
+  currency: string
+  units: number
+  minutes: number
+  priceAtomsPerHour: bigint
+  feeBps: number
+  prepaidAtoms: bigint
+  meteredSeconds: number
+  hasRun: boolean
+}
+
+/**
+ * Locks rentals whose books can close now: ended, usage closed, nothing they were paid with undecided or not final. Rows that another
+ * worker has are passed over. `only` names one rental.
+ */
+export async function lockClosableRentals(tx: Tx, limit: number, only?: string): Promise<ClosableRental[]> {
+  let query = tx
+    .selectFrom('rental')
+    .select([
+      'id',
+      'node_id',
+      'payout_address',
+      'currency',
+      'units',
+      'minutes',
+      'price_atoms_per_hour',
+      'fee_bps',
+      'prepaid_atoms',
+      'metered_seconds',
+      'started_at',
+    ])
+    .where('status', '=', 'ending')
+    .where('usage_closed_at', 'is not', null)
+    .where('books_closed_at', 'is', null)
+    .where((eb) =>
+      eb.not(
+        eb.exists(
+          eb
+            .selectFrom('payment')
+            .select('payment.id')
+            .whereRef('payment.rental_id', '=', 'rental.id')
+            .where((payment) =>
+              payment.or([
+                payment('payment.status', 'in', ['claimed', 'submitted']),
+                payment.and([payment('payment.status', '=', 'settled'), payment('payment.finalized_at', 'is', null)]),
+              ]),
+            ),
+        ),
+      ),
+    )
+  if (only !== undefined) query = query.where('id', '=', only)
+  const rows = await query.limit(limit).forUpdate().skipLocked().execute()
+  return rows.map((row) => ({
+    id: row.id,
+    nodeId: row.node_id,
+    payoutAddress: row.payout_address,
+    currency: row.currency,
+    units: row.units,
+    minutes: row.minutes,
+    priceAtomsPerHour: row.price_atoms_per_hour,
+    feeBps: row.fee_bps,
+    prepaidAtoms: row.prepaid_atoms,
+    meteredSeconds: row.metered_seconds,
+    hasRun: row.started_at !== null,
+  }))
+}
+
+/** The final figures of a rental's books. */
+export type ClosedBooks = { rentalId: string; chargedAtoms: bigint; feeAtoms: bigint; payoutAtoms: bigint; refundAtoms: bigint }
+
+/** Writes the figures of rentals that this transaction has locked. */
+export async function setBooksClosed(tx: Tx, closed: ClosedBooks[], nowMs: number): Promise<void> {
+  const atoms = (of: (books: ClosedBooks) => bigint) => closed.map((books) => of(books).toString())
+  await sql`
+    update rental set charged_atoms = closed.charged, fee_atoms = closed.fee, payout_atoms = closed.payout, refund_atoms = closed.refund,
+      books_closed_at = ${new Date(nowMs)}, work_token = null, work_until = null
+    from unnest(
+      ${closed.map(({ rentalId }) => rentalId)}::text[], ${atoms((books) => books.chargedAtoms)}::bigint[],
+      ${atoms((books) => books.feeAtoms)}::bigint[], ${atoms((books) => books.payoutAtoms)}::bigint[],
+      ${atoms((books) => books.refundAtoms)}::bigint[]
+    ) as closed (id, charged, fee, payout, refund)
+    where rental.id = closed.id and rental.status = 'ending' and rental.books_closed_at is null`.execute(tx)
+}
+
+/** What a provider earned with one rental, to be paid out from `payableAtMs` on. */
+export type Earning = {
+  externalId: string
+  rentalId: string
+  nodeId: string
+  payoutAddress: string
+  currency: string
+  amountAtoms: bigint
+  payableAtMs: number
+  nowMs: number
+}
+
+/** Adds earnings; the same one is added once. */
+export async function addEarnings(tx: Tx, earnings: Earning[]): Promise<void> {
+  if (earnings.length === 0) return
+  await sql`
+    insert into earning (external_id, rental_id, node_id, payout_address, currency, amount_atoms, payable_at, created_at)
+    select * from unnest(
+      ${earnings.map(({ externalId }) => externalId)}::text[], ${earnings.map(({ rentalId }) => rentalId)}::text[],
+      ${earnings.map(({ nodeId }) => nodeId)}::text[], ${earnings.map(({ payoutAddress }) => payoutAddress)}::text[],
+      ${earnings.map(({ currency }) => currency)}::text[], ${earnings.map(({ amountAtoms }) => amountAtoms.toString())}::bigint[],
+      ${earnings.map(({ payableAtMs }) => new Date(payableAtMs))}::timestamptz[],
+      ${earnings.map(({ nowMs }) => new Date(nowMs))}::timestamptz[]
+    )
+    on conflict (external_id) do nothing`.execute(tx)
+}
+
+/** Nodes whose earnings are due by their own rules: at least their minimum, and their interval since the last payout is over. */
+export async function findPayoutsDue(db: Db, nowMs: number, limit: number): Promise<string[]> {
+  const { rows } = await sql<{ node_id: string }>`
+    select earning.node_id
+    from earning join node on node.id = earning.node_id
+    where earning.transfer_id is null and earning.amount_atoms > earning.disputed_atoms and earning.payable_at <= ${new Date(nowMs)}
+      and (node.last_payout_at is null or node.last_payout_at + make_interval(secs => node.payout_interval_seconds) <= ${new Date(nowMs)})
+    group by earning.node_id, node.payout_min_atoms
+    having sum(earning.amount_atoms - earning.disputed_atoms) >= node.payout_min_atoms
+    limit ${limit}`.execute(db)
+  return rows.map((row) => row.node_id)
+}
+
+/** Locks a node's payable earnings, oldest first. The node's row is locked too: two workers never bundle the same earnings. */
+export async function lockPayableEarnings(
+  tx: Tx,
+  nodeId: string,
+  nowMs: number,
+  limit: number,
+): Promise<{ externalId: string; rentalId: string; payoutAddress: string; currency: string; amountAtoms: bigint }[]> {
+  await tx.selectFrom('node').select('id').where('id', '=', nodeId).forNoKeyUpdate().executeTakeFirst()
+  const rows = await tx
+    .selectFrom('earning')
+    .select(['external_id', 'rental_id', 'payout_address', 'currency', sql<bigint>`amount_atoms - disputed_atoms`.as('amount')])
+    .where('node_id', '=', nodeId)
+    .where('transfer_id', 'is', null)
+    .where(sql<boolean>`amount_atoms > disputed_atoms`)
+    .where('payable_at', '<=', new Date(nowMs))
+    .orderBy('payable_at')
+    .limit(limit)
+    .forUpdate()
+    .execute()
+  return rows.map((row) => ({
+    externalId: row.external_id,
+    rentalId: row.rental_id,
+    payoutAddress: row.payout_address,
+    currency: row.currency,
+    amountAtoms: row.amount,
+  }))
+}
+
+/** Says which transfer pays these earnings, and when their node was last paid. */
+export async function setEarningsPaidBy(tx: Tx, nodeId: string, externalIds: string[], transferId: string, nowMs: number): Promise<void> {
+  await tx
+    .updateTable('earning')
+    .set({ transfer_id: transferId })
+    .where((eb) => eb('external_id', '=', eb.fn.any(eb.val(externalIds))))
+    .where('transfer_id', 'is', null)
+    .execute()
+  await tx
+    .updateTable('node')
+    .set({ last_payout_at: new Date(nowMs) })
+    .where('id', '=', nodeId)
+    .execute()
+}
+
+/** Whose earnings a payout carries. */
+export async function findPayoutParts(tx: Tx, transferId: string): Promise<TransferPart[]> {
+  const rows = await tx
+    .selectFrom('earning')
+    .select(['rental_id', sql<bigint>`sum(amount_atoms - disputed_atoms)::bigint`.as('amount')])
+    .where('transfer_id', '=', transferId)
+    .groupBy('rental_id')
+    .execute()
+  return rows.map((row) => ({ subject: row.rental_id, amountAtoms: row.amount }))
+}
+
+/** What became of the provider's part of a rental: the transaction that paid it, null while it is owed. Undefined when it earned nothing. */
+export async function findPayout(db: Db | Tx, rentalId: string): Promise<{ signature: string | null; destination: string } | undefined> {
+  const row = await db
+    .selectFrom('earning')
+    .leftJoin('transfer', 'transfer.id', 'earning.transfer_id')
+    .select(['earning.payout_address', 'transfer.status', 'transfer.signature'])
+    .where('earning.external_id', '=', rentalId)
+    .executeTakeFirst()
+  return row && { signature: row.status === 'confirmed' ? row.signature : null, destination: row.payout_address }
+}
+
+/**
+ * Rentals whose books are closed and of which nothing is awaited any more: refund and fee are confirmed, and the payout is confirmed, or
+ * not expected soon (the provider is paid by its own schedule, it is disputed, or it has not gone through since `patienceMs`).
+ */
+export async function findSettleable(db: Db, times: { nowMs: number; patienceMs: number }, limit: number): Promise<string[]> {
+  const { rows } = await sql<{ id: string }>`
+    select rental.id from rental
+    where status = 'ending' and books_closed_at is not null
+      and not exists (select from transfer where transfer.rental_id = rental.id and kind <> 'payout' and status <> 'confirmed')
+      and (
+        books_closed_at < ${new Date(times.nowMs - times.patienceMs)}
+        or not exists (
+          select from earning
+          join node on node.id = earning.node_id
+          left join transfer on transfer.id = earning.transfer_id
+          where earning.external_id = rental.id and transfer.status is distinct from 'confirmed'
+            and node.payout_min_atoms = 0 and node.payout_interval_seconds = 0
+            and earning.payable_at <= ${new Date(times.nowMs)} and earning.disputed_atoms = 0
+        )
+      )
+    limit ${limit}`.execute(db)
+  return rows.map((row) => row.id)
+}
 
 export async function addReceipt(tx: Tx, receipt: Receipt, nowMs: number): Promise<void> {
   await tx

@@ -5,13 +5,13 @@ import { Atoms, Currency } from './money.ts'
 import { PerUnit } from './node.ts'
 import { EndReason } from './rental.ts'
 
-/** One movement of money on chain. */
+/** One movement of money on chain. A payout may have no transaction yet: it is owed, and goes out when the provider's own schedule says. */
 export const ReceiptTransfer = z.strictObject({
   kind: z.enum(['charge', 'payout', 'fee', 'refund']),
   amountAtoms: Atoms,
   from: z.string(),
   to: z.string(),
-  transaction: z.string(),
+  transaction: z.string().nullable(),
   paymentId: PaymentId.optional(),
 })
 export type ReceiptTransfer = z.infer<typeof ReceiptTransfer>

@@ -20,7 +20,17 @@ export type RentalEvent = { [S in RentalState]: keyof (typeof moves)[S] }[Rental
 export const RentalState = z.enum(Object.keys(moves) as [RentalState, ...RentalState[]])
 
 /** Why a rental ended: data, not a state. */
-export const EndReason = z.enum(['stopped', 'time_up', 'node_lost', 'start_failed', 'start_timeout', 'exited', 'image_unavailable'])
+export const EndReason = z.enum([
+  'stopped',
+  'time_up',
+  'node_lost',
+  'start_failed',
+  'start_timeout',
+  'exited',
+  'image_unavailable',
+  /** A fork of the chain took the payment back before it was final. */
+  'payment_reversed',
+])
 export type EndReason = z.infer<typeof EndReason>
 
 /** The state an event leads to, or undefined when it cannot happen there. */
