@@ -1,19 +1,19 @@
 // A facilitator behind HTTP, made of the reference packages, that lies or fails where a test says so.
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { createSolanaRpc, generateKeyPairSigner } from '@solana/kit'
+import { createSolanaRpc, generateKeyPairSigner, type KeyPairSigner } from '@solana/kit'
 import { x402Facilitator } from '@x402/core/facilitator'
 import type { Network } from '@x402/core/types'
 import { toFacilitatorSvmSigner } from '@x402/svm'
 import { ExactSvmScheme } from '@x402/svm/exact/facilitator'
 
-/** An answer instead of the real one; `after` runs the real work first and then answers this. */
-type Misbehaviour = { status: number; body: unknown; after?: boolean; delayMs?: number; times?: number }
+/** An answer instead of the real one; `after` runs the real work first and then answers this; `afterwards` happens once it has answered. */
+type Misbehaviour = { status: number; body: unknown; after?: boolean; delayMs?: number; times?: number; afterwards?: () => void }
 export type TestFacilitator = Awaited<ReturnType<typeof openFacilitator>>
 
-/** Starts a facilitator on a free port; `connect` gives it its chain before the first request. */
-export async function openFacilitator(network: string) {
-  const feePayer = await generateKeyPairSigner()
+/** Starts a facilitator on a free port; `connect` gives it its chain before the first request. Its fee payer is its own unless one is given. */
+export async function openFacilitator(network: string, feePayer?: KeyPairSigner) {
+  const signer = feePayer ?? (await generateKeyPairSigner())
   let real = new x402Facilitator()
   const misbehaviours = new Map<string, Misbehaviour>()
   const calls: string[] = []
@@ -26,7 +26,10 @@ export async function openFacilitator(network: string) {
     const body = chunks.length > 0 ? JSON.parse(Buffer.concat(chunks).toString()) : {}
     const wrong = misbehaviours.get(name)
     const answer = (status: number, value: unknown) => {
-      if (!response.destroyed) response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(value))
+      if (!response.destroyed)
+        response
+          .writeHead(status, { 'content-type': 'application/json', connection: 'close' })
+          .end(JSON.stringify(value), wrong?.afterwards)
     }
     try {
       const work = async () => {
@@ -43,17 +46,28 @@ export async function openFacilitator(network: string) {
       return answer(500, { error: (error as Error).message })
     }
   })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const listen = (port: number) => new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve))
+  await listen(0)
+  const { port } = server.address() as AddressInfo
+
+  /** Connections are refused from now on. */
+  async function down(): Promise<void> {
+    if (!server.listening) return
+    const closed = new Promise((resolve) => server.close(resolve))
+    server.closeAllConnections()
+    await closed
+  }
 
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    address: feePayer.address,
+    url: `http://127.0.0.1:${port}`,
+    address: signer.address,
+    signer,
     calls,
+    down,
+    up: async () => (server.listening ? undefined : listen(port)),
     connect(rpcUrl: string): void {
-      const signer = toFacilitatorSvmSigner(feePayer, { [network]: createSolanaRpc(rpcUrl) } as Parameters<
-        typeof toFacilitatorSvmSigner
-      >[1])
-      real = new x402Facilitator().register(network as Network, new ExactSvmScheme(signer))
+      const rpc = { [network]: createSolanaRpc(rpcUrl) } as Parameters<typeof toFacilitatorSvmSigner>[1]
+      real = new x402Facilitator().register(network as Network, new ExactSvmScheme(toFacilitatorSvmSigner(signer, rpc)))
     },
     misbehave(name: 'supported' | 'verify' | 'settle', how: Misbehaviour): void {
       misbehaviours.set(name, how)
@@ -61,9 +75,6 @@ export async function openFacilitator(network: string) {
     behave(): void {
       misbehaviours.clear()
     },
-    async close(): Promise<void> {
-      server.closeAllConnections()
-      await new Promise((resolve) => server.close(resolve))
-    },
+    close: down,
   }
 }
