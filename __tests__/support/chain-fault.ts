@@ -5,7 +5,7 @@ export type PlannedFault = { refuse?: number; dropResponses?: number; delayMs?: 
 
 /** Something that happens to the chain (or, `lagSlots`, to the node that is asked) at once. packages/localnet/README.md says what each does. */
 export type ChainFault =
-  | { fork: string; forever?: boolean }
+  | { fork: string; forever?: boolean; alone?: boolean }
   | { finalityStalls: boolean }
   | { lagSlots: number }
   | { freeze: string }
@@ -13,8 +13,8 @@ export type ChainFault =
   | { drainSol: string }
   | { giveSol: string; lamports: number | string }
 
-/** What a chain fault is answered with: the signatures that a fork dropped, newest first; the transaction that froze, thawed or gave. */
-export type ChainFaultAnswer = { dropped?: string[]; signature?: string }
+/** The answer to a chain fault, in signatures: what a fork dropped (newest first) and what landed again; what froze, thawed or gave. */
+export type ChainFaultAnswer = { dropped?: string[]; landedAgain?: string[]; signature?: string }
 
 /** Plans a fault of calls on a local chain (no method means every method), or causes one of the chain itself. Throws when it is refused. */
 export async function planFault(rpcUrl: string, fault: PlannedFault | ChainFault, method?: string): Promise<ChainFaultAnswer> {

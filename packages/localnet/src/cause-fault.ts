@@ -32,10 +32,10 @@ interface Cause {
 
 const causes: Readonly<Record<'fork' | 'finalityStalls' | 'lagSlots' | 'freeze' | 'thaw' | 'drainSol' | 'giveSol', Cause>> = {
   fork: {
-    also: ['forever'],
-    does: ({ chain }, { fork, forever = false }) => {
+    also: ['forever', 'alone'],
+    does: ({ chain }, { fork, forever = false, alone = false }) => {
       if (typeof fork !== 'string') throw new FaultRequestError('fork must be a signature')
-      return { dropped: chain.fork(fork, isTrue('forever', forever)) }
+      return { ...chain.fork(fork, { isForever: isTrue('forever', forever), isAlone: isTrue('alone', alone) }) }
     },
   },
   finalityStalls: {

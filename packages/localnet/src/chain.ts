@@ -37,6 +37,14 @@ export interface Simulation extends TransactionOutcome {
   account: (key: Address) => EncodedAccount | undefined
 }
 
+/** What became of the transactions that a fork undid; signatures. */
+export interface Forked {
+  /** Newest first. */
+  dropped: string[]
+  /** In the order in which they landed. */
+  landedAgain: string[]
+}
+
 /** A transaction was not taken: it did not land and cost nothing. */
 export interface Rejection {
   rejected: TransactionErrorJson
@@ -137,9 +145,10 @@ export class Chain {
   /**
    * Drops a landed transaction that is not final, as a fork does, and every later one that wrote an account that it wrote: what they did
    * is undone and they have never been. Each can land again while its blockhash lives; `isForever` keeps the one named out for good.
-   * Returns what was dropped, newest first. Throws FaultImpossibleError when the signature is unknown or the transaction is final.
+   * With `isAlone` the later ones are run again at once, in their order: those that can land in a newer slot, as when the other fork has
+   * them too. Throws FaultImpossibleError when the signature is unknown or the transaction is final.
    */
-  fork(signature: string, isForever: boolean): string[] {
+  fork(signature: string, options: { isForever: boolean; isAlone: boolean }): Forked {
     const entry = this.history.find(signature)
     if (!entry) throw new FaultImpossibleError(404, `no transaction ${signature} has landed`)
     if (entry.slot <= this.slot('finalized')) throw new FaultImpossibleError(409, `the transaction is final since slot ${entry.slot}`)
@@ -150,11 +159,12 @@ export class Chain {
     }
 
     const dropped = lost as HistoryEntry[]
+    const wires = dropped.map((write) => this.landed(write).wire)
     // Newest first: the oldest one's state of an account is the one that stays.
     const restored = new Map<string, StoredAccount>()
     for (const write of dropped) for (const account of this.beforeOf(write)) restored.set(account[0], account)
     const signatures = dropped.map((write) => write.signature)
-    const barredMessageHash = isForever ? entry.messageHash : null
+    const barredMessageHash = options.isForever ? entry.messageHash : null
     this.append({ kind: 'fork', signatures, barredMessageHash, accounts: [...restored.values()] })
     if (barredMessageHash !== null) this.barred.add(barredMessageHash)
     for (const account of restored.values()) this.accounts.restore(accountFromStored(account))
@@ -163,7 +173,14 @@ export class Chain {
       this.writes.remove(write)
     }
     for (const listener of this.droppedListeners) listener(signatures)
-    return signatures
+
+    // The named one is the oldest.
+    const again = options.isAlone ? wires.slice(0, -1).reverse() : []
+    const landedAgain = again.flatMap((wire) => {
+      const result = this.execute(this.decode(new Uint8Array(Buffer.from(wire, 'base64'))))
+      return 'rejected' in result ? [] : [result.signature]
+    })
+    return { dropped: signatures.filter((one) => !landedAgain.includes(one)), landedAgain }
   }
 
   /** Takes all lamports of an address away, and with them whatever account is there. No transaction of the chain could do that. */

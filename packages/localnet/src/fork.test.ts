@@ -36,7 +36,7 @@ test('a transaction that a fork drops is undone, and no call knows of it', async
   const first = await send(buyer, seller, 10n)
   const second = await send(buyer, seller, 5n)
 
-  expect(await chain.fault({ fork: second.signature })).toEqual({ dropped: [second.signature] })
+  expect(await chain.fault({ fork: second.signature })).toEqual({ dropped: [second.signature], landedAgain: [] })
 
   expect([await chain.usdcOf(buyer.address), await chain.usdcOf(seller.address)]).toEqual([990n, 10n])
   expect((await chain.rpc.getBalance(buyer.address).send()).value).toBe(lamportsBefore - 5_000n)
@@ -88,12 +88,38 @@ test('a fork drops every later transaction that wrote one of the same accounts, 
   const second = await send(seller, buyer, 3n)
   const third = await send(seller, other.seller, 2n)
 
-  expect(await chain.fault({ fork: first.signature })).toEqual({ dropped: [third.signature, second.signature, first.signature] })
+  expect(await chain.fault({ fork: first.signature })).toEqual({
+    dropped: [third.signature, second.signature, first.signature],
+    landedAgain: [],
+  })
 
   const balances = await Promise.all([buyer, seller, other.seller].map(({ address }) => chain.usdcOf(address)))
   expect(balances).toEqual([1_000n, 0n, 1n])
   const { result } = await chain.call('getSignatureStatuses', [unrelated.signature, second.signature])
   expect(result.value).toMatchObject([{ err: null }, null])
+})
+
+test('a fork that takes one transaction alone lets the later ones land again, those that still can', async () => {
+  const { buyer, seller } = await openPair()
+  const named = await send(buyer, seller, 100n)
+  const stays = await send(buyer, seller, 40n)
+  const spends = await send(seller, buyer, 120n)
+  const slotOf = async (signature: string) => (await chain.call('getTransaction', signature, confirmed)).result?.slot as number | undefined
+  const slotBefore = (await slotOf(stays.signature)) ?? 0
+  await expect.poll(async () => (await chain.call('getSlot', confirmed)).result, { timeout: 5_000 }).toBeGreaterThan(slotBefore)
+
+  expect(await chain.fault({ fork: named.signature, alone: true })).toEqual({
+    dropped: [named.signature],
+    landedAgain: [stays.signature, spends.signature],
+  })
+
+  expect([await chain.usdcOf(buyer.address), await chain.usdcOf(seller.address)]).toEqual([960n, 40n])
+  expect(await slotOf(stays.signature)).toBeGreaterThan(slotBefore)
+  // What could be paid only with the money that the dropped one brought lands as failed.
+  const { result } = await chain.call('getSignatureStatuses', [named.signature, stays.signature, spends.signature])
+  expect(result.value).toMatchObject([null, { err: null }, { err: { InstructionError: [0, { Custom: 1 }] } }])
+  const { result: history } = await chain.call('getSignaturesForAddress', await usdcAccount(seller.address), { ...confirmed, limit: 2 })
+  expect(history.map((one: { signature: string }) => one.signature)).toEqual([spends.signature, stays.signature])
 })
 
 test('accounts that a dropped transaction made are gone', async () => {
@@ -168,7 +194,7 @@ test.each([
 ])('a fork, and what it took for good, survive %s; what was not final can still be dropped after it', async (_signal, end) => {
   const dataDir = mkdtempSync(join(tmpdir(), 'localnet-'))
   try {
-    const first = await openTestChain({ dataDir, finalitySlots: 32 })
+    const first = await openTestChain({ dataDir, finalitySlots: 32, slotMs: 1_000 })
     const { buyer, seller } = await openPair(first)
     const kept = await send(buyer, seller, 1n, first)
     const dropped = await send(buyer, seller, 10n, first)
@@ -177,12 +203,12 @@ test.each([
     await first.fault({ fork: barred.signature, forever: true })
     await end(first)
 
-    await using second = await openTestChain({ dataDir, finalitySlots: 32 })
+    await using second = await openTestChain({ dataDir, finalitySlots: 32, slotMs: 1_000 })
     expect(await second.usdcOf(seller.address)).toBe(1n)
     const { result } = await second.call('getSignatureStatuses', [kept.signature, dropped.signature, barred.signature])
     expect(result.value).toMatchObject([{ err: null }, null, null])
     expect((await second.call('sendTransaction', barred.wire, base64)).error).toMatchObject({ data: { err: 'BlockhashNotFound' } })
-    expect(await second.fault({ fork: kept.signature })).toEqual({ dropped: [kept.signature] })
+    expect(await second.fault({ fork: kept.signature })).toEqual({ dropped: [kept.signature], landedAgain: [] })
     expect(await second.usdcOf(seller.address)).toBe(0n)
     expect((await second.call('sendTransaction', dropped.wire, base64)).result).toBe(dropped.signature)
     expect(await second.usdcOf(seller.address)).toBe(10n)

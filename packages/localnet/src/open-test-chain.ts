@@ -52,7 +52,9 @@ export async function openTestChain(options: LocalnetOptions = {}) {
   const fault = async (body: object, url = localnet.rpcUrl) => {
     const response = await post('/fault', body, url)
     if (!response.ok) throw new Error(await response.text())
-    return response.status === 204 ? undefined : ((await response.json()) as { dropped?: string[]; signature?: string })
+    return response.status === 204
+      ? undefined
+      : ((await response.json()) as { dropped?: string[]; landedAgain?: string[]; signature?: string })
   }
 
   const usdcOf = async (owner: Address): Promise<bigint> => {

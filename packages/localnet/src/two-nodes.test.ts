@@ -61,7 +61,7 @@ test('a node that is behind does not know what landed since; the other node does
 })
 
 test('a node that is behind comes to know everything, that many slots later', async () => {
-  await chain.fault({ lagSlots: 25 }, chain.viewUrl)
+  await chain.fault({ lagSlots: 75 }, chain.viewUrl)
   const { signature, account } = await payOnce()
   expect((await onView('getSignatureStatuses', [signature])).result.value).toEqual([null])
   await expect
