@@ -52,7 +52,7 @@ export async function openExactRail(env: Env, now: () => number): Promise<Paymen
     refusalOf: (charge, payload) => reaching(facilitator.refusalOf(...paymentOf(charge, payload))),
     settle: async (charge, payload, beforeBroadcast) => facilitator.settle(...paymentOf(charge, payload), beforeBroadcast),
     findCharge: chain.findCharge,
-    lastValidHeight: chain.lastValidHeight,
+    lastValidHeight: () => reaching(chain.lastValidHeight()),
     feeAddress: () => env.feeAddress,
     signMovement: chain.signMovement,
     broadcast: chain.broadcast,
