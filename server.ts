@@ -7,6 +7,7 @@ import { getRequestListener } from '@hono/node-server'
 import { buildApi } from './api/app.ts'
 import { refuseMalformed, refuseUpgrade } from './api/malformed-request.ts'
 import { startClock } from './clock/start-clock.ts'
+import { startOrders } from './clock/start-orders.ts'
 import { machineEvents } from './gateway/machine-events.ts'
 import { linkOver } from './gateway/node-link.ts'
 import { openTerminals } from './gateway/terminal.ts'
@@ -59,7 +60,7 @@ async function start(): Promise<void> {
     refuseUpgrade(socket)
   })
 
-  const clock = env.roles.clock ? startClock(house) : undefined
+  const clock = env.roles.clock ? startClock(house) : env.roles.gateway ? startOrders(house) : undefined
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(env.port, env.host, resolve)
