@@ -9,6 +9,7 @@ import {
   getTransactionEncoder,
   type Instruction,
   isAddress,
+  isSome,
   lamports,
   pipe,
   setTransactionMessageFeePayerSigner,
@@ -22,6 +23,7 @@ import {
   findAssociatedTokenPda,
   getCreateAssociatedTokenIdempotentInstructionAsync,
   getFreezeAccountInstruction,
+  getMintDecoder,
   getMintToCheckedInstruction,
   getThawAccountInstruction,
   TOKEN_PROGRAM_ADDRESS,
@@ -79,7 +81,7 @@ export async function giveUsdc(chain: Chain, request: FaucetRequest): Promise<st
   return land(chain, instructions)
 }
 
-/** Sends SOL out of the chain's own purse. Returns the signature. */
+/** Sends SOL out of the chain's own purse. Returns the signature. Throws FaultImpossibleError for less than an address must hold. */
 export async function giveSol(chain: Chain, to: Address, amountLamports: bigint): Promise<string> {
   return land(chain, [solTransfer(chain, to, amountLamports)])
 }
@@ -95,6 +97,9 @@ export async function freezeUsdc(chain: Chain, owner: Address, isFrozen: boolean
   if (!token) throw new FaultImpossibleError(404, `${owner} has no account of test USDC`)
   if ((token.state === AccountState.Frozen) === isFrozen)
     throw new FaultImpossibleError(409, `it is ${isFrozen ? '' : 'not '}frozen already`)
+  if (!isSome(getMintDecoder().decode(chain.accounts.get(usdcMint)?.data ?? new Uint8Array()).freezeAuthority)) {
+    throw new FaultImpossibleError(409, 'the mint is from before it could freeze accounts: begin with an empty data dir')
+  }
   const ofMint = { account: key, mint: usdcMint, owner: chain.keys.mintAuthority }
   return land(chain, [isFrozen ? getFreezeAccountInstruction(ofMint) : getThawAccountInstruction(ofMint)])
 }
@@ -122,7 +127,8 @@ async function land(chain: Chain, instructions: Instruction[]): Promise<string> 
   )
   const signed = await signTransactionMessageWithSigners(message)
   const landed = chain.execute(chain.decode(new Uint8Array(getTransactionEncoder().encode(signed))))
-  if ('rejected' in landed) throw new Error(`the faucet's transaction was refused: ${JSON.stringify(landed.rejected)}`)
-  if (landed.err !== null) throw new Error(`the faucet's transaction failed: ${JSON.stringify(landed.err)}`)
+  if ('rejected' in landed)
+    throw new FaultImpossibleError(409, `the chain's own transaction was refused: ${JSON.stringify(landed.rejected)}`)
+  if (landed.err !== null) throw new FaultImpossibleError(409, `the chain's own transaction failed: ${JSON.stringify(landed.err)}`)
   return landed.signature
 }

@@ -98,6 +98,7 @@ test('an address without SOL pays no fee until it is given some', async () => {
   expect((await sendTransfer(buyer, seller, 1n)).error).toMatchObject({ data: { err: 'AccountNotFound' } })
   expect(await chain.usdcOf(buyer.address)).toBe(1_000n)
 
+  await expect(chain.fault({ giveSol: buyer.address, lamports: 1 })).rejects.toThrow('409')
   await chain.fault({ giveSol: buyer.address, lamports: 2_000_000 })
   expect((await sendTransfer(buyer, seller, 2n)).error).toBeUndefined()
   expect((await chain.rpc.getBalance(buyer.address).send()).value).toBe(1_995_000n)
