@@ -1,6 +1,6 @@
 // x402 v2 on the wire: the requirements of a charge, the 402 header, the proof that comes back, the answer's header.
 
-import type { Quote } from '@flow402/protocol/payment'
+import { PaymentIdentifier, paymentIdentifierExtension, type Quote } from '@flow402/protocol/payment'
 import { Problem } from '@flow402/protocol/problem'
 import { decodePaymentSignatureHeader, encodePaymentRequiredHeader, encodePaymentResponseHeader } from '@x402/core/http'
 import type { Network, PaymentPayload, PaymentRequirements } from '@x402/core/types'
@@ -26,6 +26,20 @@ export function requirementsFor(charge: Charge, feePayer: string, quoteToken?: s
   }
 }
 
+/** The extension `payment-identifier` as its specification declares it, in the words of the package @x402/extensions. */
+const paymentIdentifierDeclared = {
+  info: { required: false },
+  schema: {
+    $schema: 'https://json-schema.org/draft/2020-12/schema',
+    type: 'object',
+    properties: {
+      required: { type: 'boolean' },
+      id: { type: 'string', minLength: 16, maxLength: 128, pattern: '^[a-zA-Z0-9_-]+$' },
+    },
+    required: ['required'],
+  },
+}
+
 /** The value of PAYMENT-REQUIRED: base64 of the JSON (x402 v2). */
 export function encodeChallenge(quote: Quote, token: string, feePayer: string, resourceUrl: string): string {
   return encodePaymentRequiredHeader({
@@ -37,6 +51,7 @@ export function encodeChallenge(quote: Quote, token: string, feePayer: string, r
       mimeType: 'application/json',
     },
     accepts: [requirementsFor(chargeOf(quote), feePayer, token)],
+    extensions: { [paymentIdentifierExtension]: paymentIdentifierDeclared },
   })
 }
 
@@ -56,16 +71,38 @@ export function decodeProof(header: string): PaymentProof {
   if (typeof quoteToken !== 'string')
     throw new Problem('payment_invalid', { detail: 'accepted.extra.quote is missing: echo it as it was given' })
   if (typeof transaction !== 'string') throw new Problem('payment_invalid', { detail: 'payload.transaction is missing' })
+  const identifier = identifierOf(payload)
   try {
     const facts = readTransaction(transaction)
     const payer = facts.transfers[0]?.authority
     if (!payer) throw new Error('it holds no token transfer')
     const { network, amount, asset, payTo } = accepted
     // Only what settles is kept: the rest of the header is the client's to write and nobody's to store.
-    return { quoteToken, messageHash: facts.messageHash, payer, accepted: { network, amount, asset, payTo }, payload: { transaction } }
+    const stored: StoredPayload = { transaction }
+    return {
+      quoteToken,
+      messageHash: facts.messageHash,
+      payer,
+      accepted: { network, amount, asset, payTo },
+      payload: stored,
+      ...(identifier === undefined ? {} : { identifier }),
+    }
   } catch (error) {
     throw new Problem('payment_invalid', { detail: `payload.transaction cannot be read: ${(error as Error).message}` })
   }
+}
+
+/** The payer's own name for the payment; undefined where the extension is absent or only echoed. */
+function identifierOf(payload: PaymentPayload): string | undefined {
+  const extension = payload.extensions?.[paymentIdentifierExtension] as { info?: { id?: unknown } } | null | undefined
+  const id = extension?.info?.id
+  if (id === undefined) return undefined
+  const identifier = PaymentIdentifier.safeParse(id)
+  if (!identifier.success)
+    throw new Problem('payment_invalid', {
+      detail: `the id of the extension ${paymentIdentifierExtension} must be 16 to 128 of A-Z a-z 0-9 _ -`,
+    })
+  return identifier.data
 }
 
 /** The value of PAYMENT-RESPONSE. */

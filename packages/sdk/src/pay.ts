@@ -1,6 +1,6 @@
 // Paying: answers a market's HTTP 402 with an x402 `exact` payment, within limits, and waits until the outcome is known.
 import { prepaidAtoms } from '@flow402/protocol/money'
-import { Payment, PaymentPending } from '@flow402/protocol/payment'
+import { Payment, PaymentIdentifier, PaymentPending, paymentIdentifierExtension } from '@flow402/protocol/payment'
 import { type ExtendRequest, PaymentRequiredBody, type QuotedPrice, type RentalRequest } from '@flow402/protocol/rental'
 import type { TransactionSigner } from '@solana/kit'
 import { decodePaymentRequiredHeader, encodePaymentSignatureHeader } from '@x402/core/http'
@@ -13,6 +13,9 @@ import { acceptableOf, type PaymentLimits, PaymentRefused, refusalOf } from './p
 
 /** Who pays, through which RPC endpoint, and how much at most. */
 export type PayOptions = PaymentLimits & { signer: TransactionSigner; rpcUrl: string }
+
+/** `identifier`: the payer's own name for this payment (x402 payment-identifier): another payment under it is refused, whatever it is for. */
+export type SignOptions = PayOptions & { identifier?: string }
 
 /** How long to wait for an unknown outcome, and what to say meanwhile. */
 export type WaitOptions = { timeoutMs?: number; signal?: AbortSignal; onPending?: (pending: PaymentPending) => void }
@@ -67,16 +70,25 @@ export function quoteExtension(
 }
 
 /** Signs the payment of a quote within the limits; the amount must be exactly the quoted price. Sends nothing to the market. */
-export async function signPayment<N extends PaidName>(paid: PaidQuote<N>, options: PayOptions): Promise<SignedPayment<N>> {
+export async function signPayment<N extends PaidName>(paid: PaidQuote<N>, options: SignOptions): Promise<SignedPayment<N>> {
   const asked = acceptableOf(paid.paymentRequired.accepts, options, usdcCheck(options))
   const { price } = paid
   const owed = prepaidAtoms(price.units, BigInt(price.priceAtomsPerHour), price.minutes * 60)
   if (asked.amount !== price.prepaidAtoms || owed !== BigInt(asked.amount)) {
     throw new PaymentRefused('amount', `The 402 asks for ${asked.amount} atoms, but its price comes to ${owed}`)
   }
-  const payload = await paymentClient(options).createPaymentPayload(paid.paymentRequired)
+  const payload = await paymentClient(options).createPaymentPayload(named(paid.paymentRequired, options.identifier))
   const { paymentRequired, ...rest } = paid
   return { ...rest, header: encodePaymentSignatureHeader(payload) }
+}
+
+/** What the client echoes of a 402, with its own name for the payment. Throws when the name is not one, or the market takes none. */
+function named(required: PaymentRequired, identifier: string | undefined): PaymentRequired {
+  if (identifier === undefined) return required
+  const declared = required.extensions?.[paymentIdentifierExtension] as { info?: object } | undefined
+  if (!declared) throw new TypeError(`This market does not know the extension ${paymentIdentifierExtension}`)
+  const info = { ...declared.info, id: PaymentIdentifier.parse(identifier) }
+  return { ...required, extensions: { ...required.extensions, [paymentIdentifierExtension]: { ...declared, info } } }
 }
 
 /** Sends a signed payment until the market says what became of it; `payment_pending` when even `timeoutMs` was not enough: call again. */
@@ -105,7 +117,7 @@ export async function finishPayment<N extends PaidName>(
 export async function payRental(
   client: MarketClient,
   paid: PaidQuote<'requestRental'>,
-  options: PayOptions & WaitOptions & { onSigned?: (signed: SignedPayment<'requestRental'>) => void },
+  options: SignOptions & WaitOptions & { onSigned?: (signed: SignedPayment<'requestRental'>) => void },
 ) {
   const signed = await signPayment(paid, options)
   options.onSigned?.(signed)
@@ -116,7 +128,7 @@ export async function payRental(
 export async function payExtension(
   client: MarketClient,
   paid: PaidQuote<'extendRental'>,
-  options: PayOptions & WaitOptions & { accessToken?: string; onSigned?: (signed: SignedPayment<'extendRental'>) => void },
+  options: SignOptions & WaitOptions & { accessToken?: string; onSigned?: (signed: SignedPayment<'extendRental'>) => void },
 ) {
   const signed = await signPayment(paid, options)
   options.onSigned?.(signed)
