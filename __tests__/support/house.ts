@@ -48,9 +48,19 @@ export type TestHouse = Awaited<ReturnType<typeof openTestHouse>>
  * `settings` adds to the environment once database and chain are there.
  */
 export async function openTestHouse(
-  options: { clock?: boolean; terms?: Partial<OfferTerms>; slotMs?: number; feeBps?: number; settings?: Settings } = {},
+  options: {
+    clock?: boolean
+    terms?: Partial<OfferTerms>
+    slotMs?: number
+    finalitySlots?: number
+    feeBps?: number
+    settings?: Settings
+  } = {},
 ) {
-  const [database, chain] = await Promise.all([freshDatabase(), startLocalnet({ slotMs: options.slotMs ?? 100 })])
+  const [database, chain] = await Promise.all([
+    freshDatabase(),
+    startLocalnet({ slotMs: options.slotMs ?? 100, finalitySlots: options.finalitySlots ?? 2 }),
+  ])
   const seed = () => randomBytes(32).toString('base64url')
   const secrets = { ESCROW_SECRET_KEY: seed(), FEE_PAYER_SECRET_KEY: seed(), FLOW402_SECRET: seed() }
   const [escrow, feePayer] = await Promise.all([signerFromSeed(secrets.ESCROW_SECRET_KEY), signerFromSeed(secrets.FEE_PAYER_SECRET_KEY)])

@@ -172,7 +172,7 @@ create table escrow_movement (
   landed_at timestamptz,
   created_at timestamptz not null
 );
-create index escrow_movement_waiting on escrow_movement (landed_at) where fate = 'waiting';
+create index escrow_movement_waiting on escrow_movement (created_at) where fate = 'waiting';
 create index escrow_movement_by_slot on escrow_movement (slot);
 create index escrow_movement_by_time on escrow_movement (landed_at);
 create index escrow_movement_by_memo on escrow_movement (memo) where memo is not null;

@@ -12,7 +12,10 @@ export type FinalizeDeps = { db: Db; now: Now; currency: string; dustAtoms: bigi
 /** Whose money a transfer carries. Known to a later step (settlement), and therefore given. */
 export type PartsOf = (tx: Tx, transfer: Transfer) => Promise<TransferPart[]>
 
-/** For how long money with the memo of a payment that nobody claimed waits for its claim: a quote lives 90 s, its request some 20 s more. */
+/**
+ * For how long, from when it was seen, money with the memo of a payment that nobody claimed waits for its claim: a quote lives 90 s, its
+ * request some 20 s more.
+ */
 export const waitForClaimMs = 180_000
 
 /** What became of a movement: whether a payment, a transfer or a debt came out of it that somebody should look at. */
@@ -53,10 +56,8 @@ async function takeIn(deps: FinalizeDeps, tx: Tx, movement: EscrowMovement, know
     await addMovement(tx, movement, 'payment', payment.id, nowMs)
     return (await finalizePayment(tx, payment.id, movement.signature, nowMs)) ? 'payment' : 'nothing'
   }
-  const mayBeClaimed = payment
-    ? payment.status === 'claimed' || payment.status === 'submitted'
-    : PaymentId.safeParse(movement.memo).success && nowMs - movement.landedAtMs < waitForClaimMs
-  if (mayBeClaimed) {
+  const isUndecided = payment?.status === 'claimed' || payment?.status === 'submitted'
+  if (isUndecided || (!payment && PaymentId.safeParse(movement.memo).success)) {
     await addMovement(tx, movement, 'waiting', payment?.id ?? null, nowMs)
     return payment ? 'undecided' : 'nothing'
   }

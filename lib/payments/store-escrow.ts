@@ -115,15 +115,15 @@ export async function findMovements(db: Db | Tx, signatures: string[]): Promise<
   )
 }
 
-/** Money that landed before `landedBeforeMs` and is still waiting for its payment to claim it, oldest first. */
-export async function findWaiting(db: Db, landedBeforeMs: number, limit: number): Promise<EscrowMovement[]> {
+/** Money that was seen before `seenBeforeMs` and is still waiting for its payment to claim it, oldest first. */
+export async function findWaiting(db: Db, seenBeforeMs: number, limit: number): Promise<EscrowMovement[]> {
   const rows = await db
     .selectFrom('escrow_movement')
     .selectAll()
     .where('fate', '=', 'waiting')
     .where('slot', 'is not', null)
-    .where('landed_at', '<', new Date(landedBeforeMs))
-    .orderBy('landed_at')
+    .where('created_at', '<', new Date(seenBeforeMs))
+    .orderBy('created_at')
     .limit(limit)
     .execute()
   return rows.map((row) => ({
