@@ -54,9 +54,19 @@ function isDatabaseAway(error: unknown): boolean {
   return awayCodes.has(code) || awayStates.test(code) || awayWords.test(error.message)
 }
 
+type Issue = { path: readonly PropertyKey[]; message: string; code?: string | undefined; errors?: readonly (readonly Issue[])[] }
+
 /** The one problem for input that does not fit its schema: every wrong field with its reason. */
-export function invalidRequest(error: { issues: readonly { path: readonly PropertyKey[]; message: string }[] }): Problem {
-  const fields = error.issues.map((issue) => ({ field: issue.path.map(String).join('.') || '(body)', reason: issue.message }))
+export function invalidRequest(error: { issues: readonly Issue[] }): Problem {
+  const fields = error.issues
+    .flatMap(nearest)
+    .map((issue) => ({ field: issue.path.map(String).join('.') || '(body)', reason: issue.message }))
   const first = fields[0]
   return new Problem('invalid_request', { detail: first ? `${first.field}: ${first.reason}` : 'The request is not valid', errors: fields })
+}
+
+/** Where one of several forms would do, what is wrong with the one that comes nearest. */
+function nearest(issue: Issue): readonly Issue[] {
+  const [best] = (issue.errors ?? []).toSorted((a, b) => a.length - b.length)
+  return best ? best.flatMap((inner) => nearest({ ...inner, path: [...issue.path, ...inner.path] })) : [issue]
 }

@@ -1,5 +1,5 @@
 // The 402 and what follows it, the same for renting and for extending.
-import type { PaymentPending } from '@flow402/protocol/payment'
+import type { PaymentPending, Quote } from '@flow402/protocol/payment'
 import { Problem } from '@flow402/protocol/problem'
 import type { Context } from 'hono'
 import type { Accepted } from '../../lib/payments/accept-payment.ts'
@@ -12,19 +12,33 @@ export function paymentProof(c: Context): string | undefined {
   return c.req.header('payment-signature')
 }
 
+/** What a quote says in words for everybody: ids, deadline and price. */
+export function termsOf({ rentalId, paymentId, exp, ...quote }: Quote) {
+  const { amountAtoms, units, minutes, priceAtomsPerHour, feeBps, currency } = quote
+  return {
+    rentalId,
+    paymentId,
+    expiresAt: new Date(exp * 1000).toISOString(),
+    price: { prepaidAtoms: amountAtoms, priceAtomsPerHour, units, minutes, feeBps, currency },
+  }
+}
+
+/** The value of PAYMENT-REQUIRED for a quote; `path` is the address at which it is bought. */
+export function challengeFor(c: Context, house: Pick<House, 'rail' | 'env'>, { quote, token }: SignedQuote, path: string): Promise<string> {
+  return house.rail.challenge(quote, token, new URL(path, house.env.publicUrl ?? c.req.url).href)
+}
+
 /** 402: the exact price, signed, in the header for programs and in the body for everybody. Nothing was written. */
-export async function paymentRequired(c: Context, house: Pick<House, 'rail' | 'env'>, { quote, token }: SignedQuote): Promise<Response> {
-  const { units, minutes, priceAtomsPerHour, feeBps, currency } = quote
-  const problem = new Problem('payment_required', {
-    detail: `Pay exactly ${quote.amountAtoms} atoms of ${currency}: repeat this request with PAYMENT-SIGNATURE`,
-    rentalId: quote.rentalId,
-    paymentId: quote.paymentId,
-    expiresAt: new Date(quote.exp * 1000).toISOString(),
-    price: { prepaidAtoms: quote.amountAtoms, priceAtomsPerHour, units, minutes, feeBps, currency },
-  })
-  const response = problemResponse(problem, c)
-  const resource = new URL(c.req.path, house.env.publicUrl ?? c.req.url).href
-  response.headers.set('PAYMENT-REQUIRED', await house.rail.challenge(quote, token, resource))
+export async function paymentRequired(
+  c: Context,
+  house: Pick<House, 'rail' | 'env'>,
+  signed: SignedQuote,
+  path: string,
+): Promise<Response> {
+  const { amountAtoms, currency } = signed.quote
+  const detail = `Pay exactly ${amountAtoms} atoms of ${currency}: repeat this request with PAYMENT-SIGNATURE`
+  const response = problemResponse(new Problem('payment_required', { detail, ...termsOf(signed.quote) }), c)
+  response.headers.set('PAYMENT-REQUIRED', await challengeFor(c, house, signed, path))
   return response
 }
 

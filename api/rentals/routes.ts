@@ -2,30 +2,17 @@
 import { Readable } from 'node:stream'
 import { endpoints } from '@flow402/protocol/endpoints'
 import type { OpenAPIHono } from '@hono/zod-openapi'
-import { accessTokenFor } from '../../lib/auth/access-token.ts'
 import { stopRental } from '../../lib/metering/stop-rental.ts'
-import { acceptExtension, acceptRental } from '../../lib/payments/accept-payment.ts'
 import { execInRental, readLogs } from '../../lib/provisioning/reach-workload.ts'
 import { getRental } from '../../lib/rentals/get-rental.ts'
-import { quoteExtension, quoteRental } from '../../lib/rentals/quote-rental.ts'
 import { getReceipt } from '../../lib/settlement/get-receipt.ts'
 import type { House } from '../../lib/wiring.ts'
 import { door } from '../door.ts'
-import { answerPaid, paymentProof, paymentRequired } from './paid.ts'
+import { buyMinutes, buyRental } from './buy.ts'
+import { paymentProof } from './paid.ts'
 
 export function rentalRoutes(app: OpenAPIHono, house: House): void {
-  door(app, house, endpoints.requestRental, async ({ body, c }) => {
-    const proof = paymentProof(c)
-    if (!proof) return paymentRequired(c, house, await quoteRental(house, body))
-    const accepted = await acceptRental(house, body, proof)
-    if (accepted.state === 'settled') house.wake('assign')
-    const { rentalId } = accepted.quote
-    return answerPaid(c, house, accepted, async () =>
-      c.json({ rental: await getRental(house, rentalId), accessToken: accessTokenFor(house.keys, rentalId) }, 201, {
-        location: `/api/rentals/${rentalId}`,
-      }),
-    )
-  })
+  door(app, house, endpoints.requestRental, ({ body, c }) => buyRental(c, house, body, paymentProof(c)))
 
   door(app, house, endpoints.getRental, async ({ params, c }) => c.json(await getRental(house, params.id)))
 
@@ -36,14 +23,7 @@ export function rentalRoutes(app: OpenAPIHono, house: House): void {
     return c.json(rental, 202)
   })
 
-  door(app, house, endpoints.extendRental, async ({ params, body, c }) => {
-    const proof = paymentProof(c)
-    if (!proof) return paymentRequired(c, house, await quoteExtension(house, params.id, body))
-    const accepted = await acceptExtension(house, params.id, body, proof)
-    house.wake('orders')
-    house.wake('transfers')
-    return answerPaid(c, house, accepted, async () => c.json(await getRental(house, params.id), 200))
-  })
+  door(app, house, endpoints.extendRental, ({ params, body, c }) => buyMinutes(c, house, params.id, body, paymentProof(c)))
 
   door(app, house, endpoints.execRental, async ({ params, body, c }) => c.json(await execInRental(house, params.id, body)))
 

@@ -4,7 +4,7 @@ import { OfferId, PaymentId, RentalId } from './id.ts'
 import { Health, NetworkView } from './network.ts'
 import { Enrolment, EnrolRequest } from './node.ts'
 import { Offer, OfferPage, OfferQuery } from './offer.ts'
-import { Payment, PaymentPending } from './payment.ts'
+import { Authorization, PaidRequest, PayableRequest, Payment, PaymentPending, PaymentQuote, SettleRequest } from './payment.ts'
 import type { ProblemCode } from './problem.ts'
 import { Receipt } from './receipt.ts'
 import { CreatedRental, ExecRequest, ExecResult, ExtendRequest, LogsQuery, Rental, RentalRequest } from './rental.ts'
@@ -25,7 +25,7 @@ export type Endpoint = {
   isSafe?: true
   params?: z.ZodObject
   query?: z.ZodObject
-  body?: z.ZodObject
+  body?: z.ZodType
   answers: Partial<Record<200 | 201 | 202, z.ZodType | 'text'>>
   problems: readonly ProblemCode[]
 }
@@ -37,6 +37,7 @@ const paidProblems = [
   'payment_invalid',
   'payment_failed',
   'payment_already_used',
+  'payment_identifier_reused',
   'quote_invalid',
   'quote_expired',
   'quote_mismatch',
@@ -45,6 +46,8 @@ const paidProblems = [
 /** What every POST that changes something may answer beside its own problems, when it is sent with an Idempotency-Key. */
 export const idempotencyProblems = ['idempotency_key_invalid', 'idempotency_in_flight', 'idempotency_key_reused'] as const
 const bodyProblems = ['invalid_request', 'invalid_json', 'unsupported_media_type', 'too_large'] as const
+const rentProblems = ['offer_not_found', 'offer_offline', 'sold_out', 'duration_out_of_range'] as const
+const extendProblems = ['unauthorized', 'rental_not_found', 'rental_cannot', 'duration_out_of_range'] as const
 
 /** Every endpoint of the market. */
 export const endpoints = {
@@ -90,7 +93,7 @@ export const endpoints = {
     paid: true,
     body: RentalRequest,
     answers: { 201: CreatedRental, 202: PaymentPending },
-    problems: [...bodyProblems, ...paidProblems, 'offer_not_found', 'offer_offline', 'sold_out', 'duration_out_of_range'],
+    problems: [...bodyProblems, ...paidProblems, ...rentProblems],
   },
   getRental: {
     method: 'get',
@@ -119,7 +122,7 @@ export const endpoints = {
     params: rentalParams,
     body: ExtendRequest,
     answers: { 200: Rental, 202: PaymentPending },
-    problems: [...bodyProblems, ...paidProblems, 'unauthorized', 'rental_not_found', 'rental_cannot', 'duration_out_of_range'],
+    problems: [...bodyProblems, ...paidProblems, ...extendProblems],
   },
   execRental: {
     method: 'post',
@@ -158,6 +161,45 @@ export const endpoints = {
     params: z.strictObject({ id: PaymentId }),
     answers: { 200: Payment },
     problems: ['payment_not_found', 'invalid_request'],
+  },
+  quotePayment: {
+    method: 'post',
+    path: '/api/payments/quote',
+    summary: 'The price of a rental, or of more minutes for one, and how to pay it',
+    access: 'public',
+    isSafe: true,
+    body: PayableRequest,
+    answers: { 200: PaymentQuote },
+    problems: [...bodyProblems, ...rentProblems, 'unauthorized', 'rental_not_found', 'rental_cannot', 'chain_unavailable'],
+  },
+  authorizePayment: {
+    method: 'post',
+    path: '/api/payments/authorize',
+    summary: 'Whether a payment would be taken now; nothing is moved or claimed',
+    access: 'public',
+    isSafe: true,
+    body: PaidRequest,
+    answers: { 200: Authorization },
+    problems: [...bodyProblems, 'unauthorized', 'rental_not_found', 'chain_unavailable'],
+  },
+  completePayment: {
+    method: 'post',
+    path: '/api/payments/complete',
+    summary: 'Pay for a rental, or for more minutes: answers what renting and extending answer',
+    access: 'public',
+    paid: true,
+    body: PaidRequest,
+    answers: { 200: Rental, 201: CreatedRental, 202: PaymentPending },
+    problems: [...bodyProblems, ...paidProblems, ...rentProblems, 'unauthorized', 'rental_not_found', 'rental_cannot'],
+  },
+  settlePayment: {
+    method: 'post',
+    path: '/api/payments/settle',
+    summary: 'Close the books of an ended rental now: 202 while its last usage is awaited',
+    access: 'party',
+    body: SettleRequest,
+    answers: { 200: Rental, 202: Rental },
+    problems: [...bodyProblems, 'unauthorized', 'rental_not_found', 'rental_cannot'],
   },
   enrolNode: {
     method: 'post',

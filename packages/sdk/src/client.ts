@@ -9,8 +9,11 @@ type QueryPart<E> = E extends { query: infer S extends Schema } ? { query?: S['_
 type AnswerOf<S> = S extends 'text' ? string : S extends Schema ? S['_zod']['output'] : never
 type Answers<E> = E extends { answers: infer A } ? A[keyof A] : never
 
-/** What every call may carry: the rental's bearer token (overrides the client's), more headers, and a way to give up. */
-export type CallOptions = { accessToken?: string; headers?: Record<string, string>; signal?: AbortSignal }
+/**
+ * What every call may carry: the bearer token (overrides the client's), a key of the caller's making under which a POST is done once
+ * however often it is sent, more headers, and a way to give up.
+ */
+export type CallOptions = { accessToken?: string; idempotencyKey?: string; headers?: Record<string, string>; signal?: AbortSignal }
 
 /** Arguments of one endpoint: its path parameters, query and body, before parsing. */
 export type CallInput<N extends EndpointName> = CallOptions & Part<Table[N], 'params'> & QueryPart<Table[N]> & Part<Table[N], 'body'>
@@ -70,6 +73,7 @@ export function requestOf(baseUrl: string, name: EndpointName, input: LooseInput
   const query = new URLSearchParams()
   for (const [key, value] of Object.entries(input.query ?? {})) if (value !== undefined) query.set(key, String(value))
   const headers: Record<string, string> = { accept: 'application/json', ...input.headers }
+  if (input.idempotencyKey !== undefined) headers['idempotency-key'] = input.idempotencyKey
   if (input.accessToken) headers.authorization = `Bearer ${input.accessToken}`
   if (input.body !== undefined) headers['content-type'] = 'application/json'
   return {
