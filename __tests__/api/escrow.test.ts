@@ -113,15 +113,16 @@ describe('finality', () => {
   })
 
   test('a payment that a fork takes away is sent again and counts when it lands again', async () => {
+    const before = (await market.balances()).escrow
     await planFault(market.chain.rpcUrl, { finalityStalls: true })
     const { rental } = await market.rent()
     const [row] = await market.sql(`select signature from payment where rental_id = '${rental.id}'`)
     await planFault(market.chain.rpcUrl, { fork: String(row?.signature) })
-    expect((await market.balances()).escrow).toBe(1_999n)
+    expect((await market.balances()).escrow).toBe(before)
     await planFault(market.chain.rpcUrl, { finalityStalls: false })
     await market.advance(31_000)
     await market.tick()
-    expect((await market.balances()).escrow).toBe(11_999n)
+    expect((await market.balances()).escrow).toBe(before + 10_000n)
     await market.stop(rental.id)
     await market.until(rental.id, 'settled')
     expect(await market.paymentState(String((await market.sql(`select id from payment where rental_id = '${rental.id}'`))[0]?.id))).toBe(
@@ -130,7 +131,7 @@ describe('finality', () => {
   })
 
   test('a payment that a fork takes away for good is undone: ledger reversed, rental ended, nobody is paid, nothing is billed', async () => {
-    const before = await market.balances()
+    const [before, booksBefore] = [await market.balances(), await books()]
     await planFault(market.chain.rpcUrl, { finalityStalls: true })
     const { rental } = await market.rent()
     await market.until(rental.id, 'running')
@@ -146,7 +147,7 @@ describe('finality', () => {
     const settled = await market.until(rental.id, 'settled')
     expect(settled).toMatchObject({ endReason: 'payment_reversed', prepaidAtoms: '0', chargedAtoms: '0', refundAtoms: '0' })
     expect(await market.balances()).toEqual(before)
-    expect(await books()).toEqual({ ...emptyBooks, escrow: 1_999n, unmatched: -1_999n })
+    expect(await books()).toEqual(booksBefore)
   }, 90_000)
 })
 
@@ -164,7 +165,9 @@ describe('L8: the reserves', () => {
       const rows = await market.sql(`select 1 from payment where rental_id = '${rental.id}' and finalized_at is not null`)
       return rows.length === 1
     })
-    expect(await check()).toMatchObject({ chainAtoms: 11_999n, ledgerAtoms: 11_999n, waitingAtoms: 0n, differenceAtoms: 0n })
+    const { escrow } = await market.balances()
+    expect(escrow).toBeGreaterThanOrEqual(10_000n)
+    expect(await check()).toMatchObject({ chainAtoms: escrow, ledgerAtoms: escrow, waitingAtoms: 0n, differenceAtoms: 0n })
     // A row that nobody booked: as after a theft or a bug.
     await market.sql(
       `insert into escrow_movement (signature, fate, delta_atoms, slot, landed_at, created_at) values ('planted', 'unmatched', 5, 1, now(), now())`,
