@@ -7,12 +7,14 @@ import { bodyLimit } from 'hono/body-limit'
 import { checkHealth } from '../lib/check-health.ts'
 import { readNetwork } from '../lib/read-network.ts'
 import type { House } from '../lib/wiring.ts'
+import { adminRoutes } from './admin/routes.ts'
 import { door } from './door.ts'
 import { nodeRoutes } from './nodes/routes.ts'
 import { offerRoutes } from './offers/routes.ts'
 import { paymentRoutes } from './payments/routes.ts'
 import { problemResponse } from './problem-response.ts'
 import { rentalRoutes } from './rentals/routes.ts'
+import { reserveRoutes } from './reserves/routes.ts'
 
 const bodyBytesAtMost = 64 * 1024
 
@@ -44,6 +46,8 @@ export function buildApi(house: House): OpenAPIHono {
   rentalRoutes(app, house)
   paymentRoutes(app, house)
   nodeRoutes(app, house)
+  reserveRoutes(app, house)
+  adminRoutes(app, house)
 
   for (const scheme of ['rentalToken', 'nodeToken', 'adminToken'])
     app.openAPIRegistry.registerComponent('securitySchemes', scheme, { type: 'http', scheme: 'bearer' })

@@ -2,11 +2,11 @@
 
 import { forgetOldAnswers } from '../lib/idempotency/forget-old-answers.ts'
 import { endDueRentals } from '../lib/metering/end-due-rentals.ts'
-import { checkReserves } from '../lib/payments/check-reserves.ts'
 import { reconcilePayments } from '../lib/payments/reconcile-payments.ts'
 import { scanEscrow } from '../lib/payments/scan-escrow.ts'
 import { assignRentals } from '../lib/provisioning/assign-rentals.ts'
 import { sendUnsentOrders } from '../lib/provisioning/send-orders.ts'
+import { takeSnapshot } from '../lib/reserves/take-snapshot.ts'
 import { closeBooks } from '../lib/settlement/close-books.ts'
 import { payOutEarnings } from '../lib/settlement/pay-out-earnings.ts'
 import { reversePayments } from '../lib/settlement/reverse-payments.ts'
@@ -39,7 +39,7 @@ export function startClock(house: House): { stop(): Promise<void> } {
       return reversed
     }),
     reserves: beat('reserves', 30_000, async () => {
-      await checkReserves(house)
+      await takeSnapshot(house)
       return 0
     }),
     books: beat('books', 1_000, async () => {

@@ -51,11 +51,11 @@ export async function plantBooks(url: string, settled: number): Promise<void> {
        case when i <= ${closedTo} and i <> ${settled + 1} then 4750 else 0 end, case when i <= ${closedTo} and i <> ${settled + 1} then 5000 else 0 end
      from ${each(1, all)}, lateral (select case when i <= ${settled} then now() - interval '30 days' + i * interval '10 s' else now() - interval '8 min' end as t) x`,
     `insert into payment (id, rental_id, kind, status, minutes, amount_atoms, currency, network, asset, pay_to, payer, message_hash, payload,
-       signature, last_valid_block_height, created_at, settled_at, finalized_at)
+       signature, last_valid_block_height, last_error, created_at, settled_at, finalized_at)
      select ${id('pay', 'i')}, ${id('rnt', 'i')}, 'rent',
        case i - ${settled} when 3 then 'claimed' when 4 then 'expired' else 'settled' end::payment_status,
        10, 10000, 'USDC', 'net', 'asset', 'to', 'payer', md5('m' || i) || md5('n' || i), '{}',
-       case when i <= ${closedTo} then ${signature('in', 'i')} end, 100, now() - interval '1 min',
+       case when i <= ${closedTo} then ${signature('in', 'i')} end, 100, case when i = ${all} then 'it never landed' end, now() - interval '1 min',
        case when i <= ${closedTo} then now() end, case when i <= ${closedTo} then now() end
      from ${each(1, all)}`,
     // The books: charge and settlement of each, refund of each, payout and fee of twenty at a time.

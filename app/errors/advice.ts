@@ -22,6 +22,9 @@ export const advice: Record<ProblemCode, string> = {
   rental_cannot: 'The answer says the present state. Only running rentals can be extended or used; ended ones cannot be stopped again.',
   rental_moved_meanwhile: 'Read the rental again and decide anew.',
   receipt_not_ready: 'Wait until the rental is settled, then ask again.',
+  not_in_reserves:
+    'Its payment is not final yet (ask again in half a minute), or all of its money has been paid out; then the receipt has the transactions.',
+  reserves_busy: 'Ask again in a few seconds, or read the newest comparison.',
   node_unreachable: 'The machine does not answer. Try again; if it stays silent the rental settles by itself and the rest is refunded.',
   enrolment_refused: 'Ask the market for a new one-time token.',
   node_not_found: 'Check the node id.',

@@ -154,27 +154,30 @@ export async function sumRentals(tx: Tx): Promise<RentalSums> {
         from (select currency, sum(total)::text as total from each group by currency) each_currency
       ), paid as (
         select rental_id, sum(amount_atoms)::bigint as atoms from payment where status = 'settled' and counted group by rental_id
-      ), reversed as (
-        select rental_id, sum(entry.amount_atoms)::bigint as atoms
+      ), undone as (
+        -- A fork took a charge back, or (before 0002) a payment that came too late was owed back out of what was held.
+        select rental_id, sum(entry.amount_atoms)::bigint as atoms,
+          coalesce(sum(entry.amount_atoms) filter (where kind = 'unmatched'), 0)::bigint as late
         from ledger_transaction join ledger_entry entry on entry.transaction_id = ledger_transaction.id and entry.account = 'held'
-        where kind = 'reversal' group by rental_id
+        where kind in ('reversal', 'unmatched') and rental_id is not null group by rental_id
       ), book as materialized (
         select rental.id, rental.books_closed_at is not null as is_closed, rental.prepaid_atoms, rental.charged_atoms, rental.refund_atoms,
           rental.payout_atoms, rental.fee_atoms, rental.fee_bps, coalesce(each.total, 0) as total, coalesce(each.held, 0) as held,
           coalesce(each.came, 0) as came, coalesce(each.earned, 0) as earned, coalesce(each.kept, 0) as kept,
-          coalesce(each.returned, 0) as returned, coalesce(paid.atoms, 0) as paid, coalesce(reversed.atoms, 0) as reversed,
+          coalesce(each.returned, 0) as returned, coalesce(paid.atoms, 0) as paid, coalesce(undone.atoms, 0) as undone,
+          coalesce(undone.late, 0) as late,
           coalesce(dispute.refunded_atoms, 0) as dispute_refunded, coalesce(dispute.returned_atoms, 0) as dispute_returned,
           case when rental.books_closed_at is not null then ${chargeSql} end as charge
         from rental
         left join each on each.subject = rental.id and each.currency = rental.currency
         left join paid on paid.rental_id = rental.id
-        left join reversed on reversed.rental_id = rental.id
+        left join undone on undone.rental_id = rental.id
         left join dispute on dispute.rental_id = rental.id
       ), judged as materialized (
         select *,
-          total <> 0 or came - reversed <> paid or prepaid_atoms <> paid or held <> case when is_closed then 0 else -paid end as is_unclosed,
+          total <> 0 or came - undone <> paid or prepaid_atoms <> paid or held <> case when is_closed then 0 else -paid end as is_unclosed,
           is_closed and (charged_atoms + refund_atoms <> prepaid_atoms or charged_atoms < 0 or charged_atoms > prepaid_atoms
-            or -returned - dispute_refunded <> refund_atoms or -earned - dispute_returned - kept <> charged_atoms) as is_misdivided,
+            or -returned - dispute_refunded - late <> refund_atoms or -earned - dispute_returned - kept <> charged_atoms) as is_misdivided,
           is_closed and (charged_atoms <> charge or fee_atoms <> ${feeSql} or payout_atoms <> charge - fee_atoms or -kept <> fee_atoms)
             as is_mischarged
         from book

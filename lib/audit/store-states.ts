@@ -7,7 +7,6 @@ export type HoldSums = { holds: bigint; open: bigint; openAtoms: bigint; wrong: 
 
 /**
  * P1, two-phase: a hold of a decided payment has ended, of a settled one posted; of a transfer only its present signature may be open.
- * Payments from before holds existed have none.
  */
 export async function readHolds(tx: Tx): Promise<HoldSums> {
   const row = await oneRow(
@@ -16,11 +15,11 @@ export async function readHolds(tx: Tx): Promise<HoldSums> {
       with hold as materialized (
         select ledger_hold.kind, ledger_hold.subject, ledger_hold.external_id, ledger_hold.amount_atoms, ended.outcome
         from ledger_hold left join ledger_hold_end ended using (kind, external_id)
-      ), began as (select min(created_at) as at from ledger_hold)
+      )
       select count(hold.kind) as holds, count(hold.kind) filter (where hold.outcome is null) as open,
         coalesce(sum(hold.amount_atoms) filter (where hold.kind is not null and hold.outcome is null), 0)::bigint as open_atoms,
         ${wrong(
-          sql`case when hold.kind is null then payment.status = 'settled' and payment.created_at >= began.at
+          sql`case when hold.kind is null then payment.status = 'settled'
             when hold.kind = 'charge' then case
               when payment.id is null then true
               when payment.status in ('claimed', 'submitted') then hold.outcome = 'posted'
@@ -32,8 +31,7 @@ export async function readHolds(tx: Tx): Promise<HoldSums> {
         )}
       from hold
       full join payment on hold.kind = 'charge' and payment.id = hold.external_id
-      left join transfer on hold.outcome is null and hold.kind <> 'charge' and transfer.id = hold.subject
-      cross join began`,
+      left join transfer on hold.outcome is null and hold.kind <> 'charge' and transfer.id = hold.subject`,
   )
   return { holds: row.holds as bigint, open: row.open as bigint, openAtoms: row.open_atoms as bigint, wrong: wrongFrom(row, 'wrong') }
 }
@@ -63,7 +61,7 @@ export async function readPayments(tx: Tx, nowMs: number, patienceMs: number): P
           ${wrong(
             sql`case status
               when 'settled' then settled_at is null or signature is null
-              when 'expired' then last_valid_block_height is null
+              when 'expired' then last_error is null
               else settled_at is not null end
               or (finalized_at is not null and status <> 'settled')`,
             sql`id`,
@@ -162,7 +160,7 @@ export async function readTransfers(tx: Tx): Promise<TransferFacts> {
           union all select id, amount_atoms from payment where status = 'settled' and not counted and finalized_at is not null
         ) owed
         where not exists (
-          select from transfer where kind = 'refund' and external_id = owed.id and rental_id is null and amount_atoms = owed.atoms
+          select from transfer where kind = 'refund' and external_id = owed.id and amount_atoms = owed.atoms
         )
       ), statuses as (
         select coalesce(jsonb_agg(jsonb_build_array(status, n, atoms) order by status), '[]') as by_status

@@ -96,6 +96,7 @@ export function openMockRail(options: {
       for (let n = 0; n < times; n++) planned.push(fault)
     },
     payee: () => payee,
+    escrowAccount: () => null,
     feeAddress: () => options.feeAddress,
     async challenge(quote, token, resourceUrl) {
       const charge = chargeOf(quote)

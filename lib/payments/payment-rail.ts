@@ -96,6 +96,8 @@ export type PaymentRail = {
   findCharge(charge: Charge, signature: string | null, sinceMs: number): Promise<ChargeFact>
   /** The block height after which what is signed now can no longer land. */
   lastValidHeight(): Promise<bigint>
+  /** The escrow's own account of the token, where the rail has one beside the owner's address. */
+  escrowAccount(): string | null
   /** Where the market's fee goes. */
   feeAddress(): string
   signMovement(movement: Movement, transferId: string): Promise<SignedMovement>

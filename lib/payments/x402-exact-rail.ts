@@ -40,6 +40,7 @@ export async function openExactRail(env: Env, now: () => number): Promise<Paymen
 
   return {
     payee: () => payee,
+    escrowAccount: () => escrowAccount,
     async challenge(quote, token, resourceUrl) {
       return encodeChallenge(quote, token, await reaching(facilitator.feePayer()), resourceUrl)
     },

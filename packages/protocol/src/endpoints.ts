@@ -1,5 +1,6 @@
 // Endpoints: one table of the HTTP interface, from which the server's routes, the OpenAPI document and the typed client are made.
 import { z } from 'zod'
+import { AuditReport } from './audit.ts'
 import { OfferId, PaymentId, RentalId } from './id.ts'
 import { Health, NetworkView } from './network.ts'
 import { Enrolment, EnrolRequest } from './node.ts'
@@ -8,6 +9,7 @@ import { Authorization, PaidRequest, PayableRequest, Payment, PaymentPending, Pa
 import type { ProblemCode } from './problem.ts'
 import { Receipt } from './receipt.ts'
 import { CreatedRental, ExecRequest, ExecResult, ExtendRequest, LogsQuery, Rental, RentalRequest } from './rental.ts'
+import { Debts, LimitQuery, ReserveCheck, ReserveChecks, ReserveProof, Reserves } from './reserve.ts'
 
 /**
  * Whose bearer token opens an endpoint. `rental`: the token of the rental in the path. `party`: that, or a token signed by the machine that
@@ -200,6 +202,57 @@ export const endpoints = {
     body: SettleRequest,
     answers: { 200: Rental, 202: Rental },
     problems: [...bodyProblems, 'unauthorized', 'rental_not_found', 'rental_cannot'],
+  },
+  reserves: {
+    method: 'get',
+    path: '/api/reserves',
+    summary: 'What the escrow holds on chain, and what is owed',
+    access: 'public',
+    answers: { 200: Reserves },
+    problems: [],
+  },
+  reserveProof: {
+    method: 'get',
+    path: '/api/rentals/{id}/reserve-proof',
+    summary: 'That this rental is in the sum of what is owed',
+    access: 'rental',
+    params: rentalParams,
+    answers: { 200: ReserveProof },
+    problems: ['unauthorized', 'rental_not_found', 'not_in_reserves'],
+  },
+  audit: {
+    method: 'get',
+    path: '/api/admin/audit',
+    summary: 'Every invariant of the money, recomputed now',
+    access: 'admin',
+    answers: { 200: AuditReport },
+    problems: ['unauthorized'],
+  },
+  debts: {
+    method: 'get',
+    path: '/api/admin/debts',
+    summary: 'Transfers that have not arrived yet, and receipts that matched nothing',
+    access: 'admin',
+    query: LimitQuery,
+    answers: { 200: Debts },
+    problems: ['unauthorized', 'invalid_request'],
+  },
+  reserveChecks: {
+    method: 'get',
+    path: '/api/admin/reserve-checks',
+    summary: 'The newest comparisons of the escrow with the books',
+    access: 'admin',
+    query: LimitQuery,
+    answers: { 200: ReserveChecks },
+    problems: ['unauthorized', 'invalid_request'],
+  },
+  checkReserves: {
+    method: 'post',
+    path: '/api/admin/reserve-checks',
+    summary: 'Compare the escrow with the books now',
+    access: 'admin',
+    answers: { 200: ReserveCheck },
+    problems: ['unauthorized', 'reserves_busy', 'chain_unavailable'],
   },
   enrolNode: {
     method: 'post',

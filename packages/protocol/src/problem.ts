@@ -20,6 +20,8 @@ export const problems = {
   rental_cannot: { status: 409, title: 'The rental cannot do this in its present state' },
   rental_moved_meanwhile: { status: 409, title: 'The rental changed while this was being done' },
   receipt_not_ready: { status: 409, title: 'The receipt exists once the rental is settled' },
+  not_in_reserves: { status: 409, title: 'Nothing is owed for this rental in the newest snapshot' },
+  reserves_busy: { status: 503, title: 'The escrow is being read by another worker right now' },
   node_unreachable: { status: 503, title: 'The machine does not answer right now' },
   enrolment_refused: { status: 403, title: 'The enrolment token is unknown, used or expired' },
   node_not_found: { status: 404, title: 'No such node' },

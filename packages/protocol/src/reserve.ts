@@ -49,6 +49,69 @@ export const Reserves = z.strictObject({
 })
 export type Reserves = z.infer<typeof Reserves>
 
+/** One comparison of the chain with the books, as the admin sees it. `detail` says which of the two is wrong, when that is known. */
+export const ReserveCheck = z.strictObject({
+  slot: z.string().regex(/^\d{1,20}$/),
+  at: Instant,
+  chainAtoms: Atoms,
+  ledgerAtoms: SignedAtoms,
+  waitingAtoms: SignedAtoms,
+  differenceAtoms: SignedAtoms,
+  detail: z.string().nullable(),
+})
+export type ReserveCheck = z.infer<typeof ReserveCheck>
+
+/** Answer of GET /api/admin/reserve-checks, newest first. */
+export const ReserveChecks = z.strictObject({ items: z.array(ReserveCheck) })
+export type ReserveChecks = z.infer<typeof ReserveChecks>
+
+/** A transfer that has not been seen on a finalized block yet, with why. */
+export const DebtTransfer = z.strictObject({
+  id: z.string(),
+  kind: z.enum(['payout', 'fee', 'refund']),
+  rentalId: z.string().nullable(),
+  /** What it answers: a rental, a payment, a dispute, a bundle of earnings, or the signature of a stray receipt. */
+  externalId: z.string(),
+  destination: z.string(),
+  amountAtoms: Atoms,
+  status: z.enum(['owed', 'signed']),
+  signature: z.string().nullable(),
+  attempts: z.int(),
+  lastError: z.string().nullable(),
+  createdAt: Instant,
+  ageSeconds: z.int(),
+})
+export type DebtTransfer = z.infer<typeof DebtTransfer>
+
+/** Money that came for nothing that was ever asked for. waiting: may still be claimed by its payment. dust: too small to give back. */
+export const StrayReceipt = z.strictObject({
+  signature: z.string(),
+  fate: z.enum(['unmatched', 'waiting', 'dust']),
+  amountAtoms: Atoms,
+  from: z.string().nullable(),
+  memo: z.string().nullable(),
+  landedAt: Instant.nullable(),
+  /** The transfer that gives it back, if there is one. */
+  transferId: z.string().nullable(),
+  transferStatus: z.enum(['owed', 'signed', 'confirmed']).nullable(),
+})
+export type StrayReceipt = z.infer<typeof StrayReceipt>
+
+/** Answer of GET /api/admin/debts: the oldest first, at most `limit` of each; the sums are over all of them. */
+export const Debts = z.strictObject({
+  transfers: z.array(DebtTransfer),
+  transferCount: z.int(),
+  transferAtoms: Atoms,
+  receipts: z.array(StrayReceipt),
+  receiptCount: z.int(),
+  receiptAtoms: Atoms,
+})
+export type Debts = z.infer<typeof Debts>
+
+/** How many of a list. */
+export const LimitQuery = z.strictObject({ limit: z.coerce.number().int().min(1).max(500).optional() })
+export type LimitQuery = z.infer<typeof LimitQuery>
+
 /** One step up the tree: the neighbour, on which side it stands, and the sum below it. */
 export const ReserveStep = z.strictObject({ side: z.enum(['left', 'right']), hash: Hash, sumAtoms: Atoms })
 export type ReserveStep = z.infer<typeof ReserveStep>
