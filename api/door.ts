@@ -11,6 +11,7 @@ import { requireAccess } from '../lib/auth/access-token.ts'
 import { requireAdmin, type Who } from '../lib/auth/who.ts'
 import { once } from '../lib/idempotency/once.ts'
 import { readKey } from '../lib/idempotency/read-key.ts'
+import { requireNode } from '../lib/nodes/require-node.ts'
 import { requireParty } from '../lib/rentals/require-party.ts'
 import type { House } from '../lib/wiring.ts'
 import { invalidRequest, problemResponse } from './problem-response.ts'
@@ -42,12 +43,18 @@ export function door<E extends Endpoint>(
     const query = parse(endpoint.query, c.req.query())
     // A party's rental is known from the path at once, from the body once that is read.
     const token = bearer(c)
-    const ofPath = endpoint.access === 'party' && params ? await requireParty(house, (params.data as { id: string }).id, token) : known
+    const id = (params?.data as { id?: string } | undefined)?.id ?? ''
+    const ofPath =
+      endpoint.access === 'party' && params
+        ? await requireParty(house, id, token)
+        : endpoint.access === 'node'
+          ? await requireNode(house, id, token)
+          : known
     const body = endpoint.body ? parse(endpoint.body, await readJson(c)) : undefined
     const who = endpoint.access === 'party' && !params ? await requireParty(house, (body as { rentalId: string }).rentalId, token) : ofPath
     const key = isRepeatable(endpoint) ? undefined : c.req.header('idempotency-key')
     const answer = async () => handle({ params: params?.data, query, body, who, c } as Input<E>)
-    return key === undefined ? answer() : answerOnce(house, c, key, { query, body }, answer)
+    return key === undefined ? answer() : answerOnce(house, c, key, { who, query, body }, answer)
   })
 }
 
@@ -61,12 +68,13 @@ async function answerOnce(
   house: Deps,
   c: Context,
   header: string,
-  { query, body }: { query: unknown; body: unknown },
+  { who, query, body }: { who: Who | undefined; query: unknown; body: unknown },
   answer: () => Promise<Response>,
 ): Promise<Response> {
   const [token, payment] = [bearer(c), c.req.header('payment-signature')]
   const asked = {
-    scope: token === undefined ? 'anonymous' : sha256(token),
+    // A provider signs a new token for every call: its keys belong to its machine.
+    scope: who?.kind === 'provider' ? who.nodeId : token === undefined ? 'anonymous' : sha256(token),
     key: readKey(header),
     fingerprint: sha256(canonicalJson({ method: c.req.method, path: c.req.path, query: query ?? null, body: body ?? null })),
     proof: payment === undefined ? null : sha256(payment),
@@ -90,7 +98,7 @@ function admit(house: Deps, access: Access, c: Context): Who | undefined {
   if (access === 'public') return undefined
   if (access === 'admin') return requireAdmin(house.env.adminToken, token)
   if (!token) throw new Problem('unauthorized')
-  if (access === 'party') return undefined
+  if (access === 'party' || access === 'node') return undefined
   requireAccess(house.keys, c.req.param('id') ?? '', token)
   return { kind: 'renter' }
 }
@@ -107,6 +115,7 @@ export function bearer(c: Context): string | undefined {
 
 function parse(schema: z.ZodType | undefined, value: unknown): unknown {
   if (!schema) return undefined
+  if (isDeep(value, levelsAtMost)) throw invalidRequest({ issues: [{ path: [], message: `at most ${levelsAtMost} levels` }] })
   const parsed = schema.safeParse(value)
   if (!parsed.success) throw invalidRequest(parsed.error)
   const dropped = lost(value, parsed.data)
@@ -114,6 +123,14 @@ function parse(schema: z.ZodType | undefined, value: unknown): unknown {
   const place = unstorable(parsed.data)
   if (place !== undefined) throw invalidRequest({ issues: [{ path: place, message: 'text without NUL and without lone surrogates' }] })
   return parsed.data
+}
+
+/** More than anybody needs, and far less than would end the stack of what walks over it. */
+const levelsAtMost = 32
+
+function isDeep(value: unknown, levelsLeft: number): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  return levelsLeft === 0 || Object.values(value).some((inner) => isDeep(inner, levelsLeft - 1))
 }
 
 /** Where a member was left out without a word, as records do with `__proto__`: it is refused like any unknown one. */
@@ -164,6 +181,7 @@ const keyHeader = z.object({
 const schemes: Record<Exclude<Access, 'public'>, string[]> = {
   rental: ['rentalToken'],
   party: ['rentalToken', 'nodeToken', 'adminToken'],
+  node: ['nodeToken', 'adminToken'],
   admin: ['adminToken'],
 }
 

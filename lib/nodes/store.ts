@@ -1,5 +1,5 @@
 // Nodes in SQL: invites, machines, and when each was last heard of.
-import type { DoctorReport } from '@flow402/protocol/node'
+import type { DoctorReport, PayoutPolicy } from '@flow402/protocol/node'
 import type { Db, Tx } from '../db/client.ts'
 
 /** A machine as the market knows it. `lastSeenAtMs` is null until it first connected. */
@@ -32,7 +32,11 @@ export async function useInvite(tx: Tx, tokenHash: string, nodeId: string, nowMs
   return used.numUpdatedRows === 1n
 }
 
-export async function addNode(tx: Tx, node: Omit<Node, 'status' | 'lastSeenAtMs'>, nowMs: number): Promise<void> {
+export async function addNode(
+  tx: Tx,
+  node: Omit<Node, 'status' | 'lastSeenAtMs'> & { payout?: PayoutPolicy | undefined },
+  nowMs: number,
+): Promise<void> {
   await tx
     .insertInto('node')
     .values({
@@ -41,6 +45,8 @@ export async function addNode(tx: Tx, node: Omit<Node, 'status' | 'lastSeenAtMs'
       region: node.region,
       public_key: node.publicKey,
       payout_address: node.payoutAddress,
+      payout_min_atoms: BigInt(node.payout?.minAtoms ?? 0),
+      payout_interval_seconds: node.payout?.intervalSeconds ?? 0,
       created_at: new Date(nowMs),
     })
     .execute()

@@ -1,4 +1,5 @@
 // Settlement in SQL: rentals whose books can close, what providers earned, and receipts, written once.
+import type { NodePayouts, PayoutPolicy } from '@flow402/protocol/node'
 import type { Receipt } from '@flow402/protocol/receipt'
 import { sql } from 'kysely'
 import type { Db, Tx } from '../db/client.ts'
@@ -173,6 +174,53 @@ export async function setEarningsPaidBy(tx: Tx, nodeId: string, externalIds: str
     .set({ last_payout_at: new Date(nowMs) })
     .where('id', '=', nodeId)
     .execute()
+}
+
+export async function setPayoutPolicy(db: Db, nodeId: string, policy: PayoutPolicy): Promise<void> {
+  await db
+    .updateTable('node')
+    .set({ payout_min_atoms: BigInt(policy.minAtoms), payout_interval_seconds: policy.intervalSeconds })
+    .where('id', '=', nodeId)
+    .execute()
+}
+
+/** The sums of what a machine earned, by how far they have come, and its rule; undefined when there is no such machine. */
+export async function findNodePayouts(db: Db, nodeId: string): Promise<NodePayouts | undefined> {
+  const { rows } = await sql<{
+    payout_address: string
+    payout_min_atoms: bigint
+    payout_interval_seconds: number
+    last_payout_at: Date | null
+    owed: bigint
+    on_its_way: bigint
+    paid: bigint
+    disputed: bigint
+  }>`
+    select node.payout_address, node.payout_min_atoms, node.payout_interval_seconds, node.last_payout_at,
+      coalesce(sum(earning.amount_atoms - disputed_atoms) filter (where earning.transfer_id is null), 0)::bigint as owed,
+      coalesce(sum(earning.amount_atoms - disputed_atoms) filter (where transfer.status <> 'confirmed'), 0)::bigint as on_its_way,
+      coalesce(sum(earning.amount_atoms - disputed_atoms) filter (where transfer.status = 'confirmed'), 0)::bigint as paid,
+      coalesce((
+        select sum(held_atoms) from dispute join rental on rental.id = dispute.rental_id
+        where rental.node_id = node.id and dispute.status = 'open'
+      ), 0)::bigint as disputed
+    from node
+    left join earning on earning.node_id = node.id
+    left join transfer on transfer.id = earning.transfer_id
+    where node.id = ${nodeId}
+    group by node.id`.execute(db)
+  const row = rows[0]
+  if (!row) return undefined
+  return {
+    nodeId,
+    payoutAddress: row.payout_address,
+    policy: { minAtoms: row.payout_min_atoms.toString(), intervalSeconds: row.payout_interval_seconds },
+    owedAtoms: row.owed.toString(),
+    onItsWayAtoms: row.on_its_way.toString(),
+    paidAtoms: row.paid.toString(),
+    disputedAtoms: row.disputed.toString(),
+    lastPayoutAt: row.last_payout_at?.toISOString() ?? null,
+  }
 }
 
 /** Whose earnings a payout carries. */

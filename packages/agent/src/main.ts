@@ -1,10 +1,11 @@
 #!/usr/bin/env node
-// The provider's program: setup, doctor, run and engine.
+// The provider's program: setup, doctor, run, engine and token.
 import { Argument, Command } from 'commander'
 import { doctorCommand } from './commands/doctor.ts'
 import { engineCommand } from './commands/engine.ts'
 import { runCommand } from './commands/run.ts'
 import { type SetupOptions, setupCommand } from './commands/setup.ts'
+import { tokenCommand } from './commands/token.ts'
 import { NoEngine } from './engine.ts'
 import { agentVersion } from './home.ts'
 import { HomeInUse } from './journal.ts'
@@ -27,6 +28,8 @@ command('setup', 'prepare this machine and enrol it with a market')
   .requiredOption('--name <name>', 'name of this machine')
   .requiredOption('--region <region>', 'where it stands')
   .requiredOption('--payout <address>', 'Solana address that is paid')
+  .option('--payout-min-atoms <atoms>', 'be paid from this sum on, in micro-USDC', '0')
+  .option('--payout-interval-minutes <n>', 'be paid at most this often', '0')
   .requiredOption('--price-atoms-per-hour <atoms>', 'price of one unit per hour in micro-USDC')
   .option('--units <n>', 'units to offer (default: what half of the free RAM allows)')
   .option('--unit-ram-mb <mb>', 'RAM of one unit', '1024')
@@ -45,6 +48,10 @@ command('run', 'connect to the market and serve rentals').action((options: Commo
 command('engine', 'the private container engine of this home')
   .addArgument(new Argument('<action>').choices(['start', 'stop', 'status']))
   .action((action: string, options: Common) => finish(engineCommand(action, options)))
+
+command('token', 'print a bearer token of this machine for the market, good for a few minutes').action((options: Common) =>
+  finish(tokenCommand(options)),
+)
 
 async function finish(done: Promise<number>): Promise<void> {
   try {

@@ -1,9 +1,9 @@
 // Endpoints: one table of the HTTP interface, from which the server's routes, the OpenAPI document and the typed client are made.
 import { z } from 'zod'
 import { AuditReport } from './audit.ts'
-import { OfferId, PaymentId, RentalId } from './id.ts'
+import { NodeId, OfferId, PaymentId, RentalId } from './id.ts'
 import { Health, NetworkView } from './network.ts'
-import { Enrolment, EnrolRequest } from './node.ts'
+import { Enrolment, EnrolRequest, NodePayouts, PayoutPolicy } from './node.ts'
 import { Offer, OfferPage, OfferQuery } from './offer.ts'
 import { Authorization, PaidRequest, PayableRequest, Payment, PaymentPending, PaymentQuote, SettleRequest } from './payment.ts'
 import type { ProblemCode } from './problem.ts'
@@ -13,9 +13,10 @@ import { Debts, LimitQuery, ReserveCheck, ReserveChecks, ReserveProof, Reserves 
 
 /**
  * Whose bearer token opens an endpoint. `rental`: the token of the rental in the path. `party`: that, or a token signed by the machine that
- * runs the rental (`nodeTokenType`), or the admin's; the rental is the one in the path, or the body's `rentalId`. `admin`: the admin's.
+ * runs the rental (`nodeTokenType`), or the admin's; the rental is the one in the path, or the body's `rentalId`. `node`: a token signed by
+ * the machine in the path, or the admin's. `admin`: the admin's.
  */
-export type Access = 'public' | 'rental' | 'party' | 'admin'
+export type Access = 'public' | 'rental' | 'party' | 'node' | 'admin'
 
 /** One endpoint: `{id}` marks path parameters; `paid` answers 402 until paid; `isSafe` marks a POST that changes nothing. */
 export type Endpoint = {
@@ -262,6 +263,25 @@ export const endpoints = {
     body: EnrolRequest,
     answers: { 201: Enrolment },
     problems: [...bodyProblems, 'enrolment_refused'],
+  },
+  nodePayouts: {
+    method: 'get',
+    path: '/api/nodes/{id}/payouts',
+    summary: 'What a machine earned and got, and by which rule it is paid',
+    access: 'node',
+    params: z.strictObject({ id: NodeId }),
+    answers: { 200: NodePayouts },
+    problems: ['unauthorized', 'node_not_found'],
+  },
+  choosePayouts: {
+    method: 'post',
+    path: '/api/nodes/{id}/payouts',
+    summary: 'Choose from what sum on, and how often at most, a machine is paid',
+    access: 'node',
+    params: z.strictObject({ id: NodeId }),
+    body: PayoutPolicy,
+    answers: { 200: NodePayouts },
+    problems: [...bodyProblems, 'unauthorized', 'node_not_found'],
   },
 } as const satisfies Record<string, Endpoint>
 

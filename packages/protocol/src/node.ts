@@ -50,6 +50,10 @@ export const DoctorReport = z.strictObject({
 })
 export type DoctorReport = z.infer<typeof DoctorReport>
 
+/** When a provider wants its money: from this sum on, and at most this often. Zero and zero: as soon as it is earned. */
+export const PayoutPolicy = z.strictObject({ minAtoms: Atoms, intervalSeconds: z.int().min(0).max(2_592_000) })
+export type PayoutPolicy = z.infer<typeof PayoutPolicy>
+
 /** Body of POST /api/nodes/enrol: a one-time token buys a node id for a key that was made on the host. */
 export const EnrolRequest = z.strictObject({
   token: z.string().min(20).max(200),
@@ -58,6 +62,7 @@ export const EnrolRequest = z.strictObject({
   name: z.string().trim().min(1).max(60),
   region: z.string().trim().min(2).max(40),
   payoutAddress: SolanaAddress,
+  payout: PayoutPolicy.optional(),
   offer: OfferTerms,
 })
 export type EnrolRequest = z.infer<typeof EnrolRequest>
@@ -72,6 +77,22 @@ export const Enrolment = z.strictObject({
   tunnelUrl: z.string(),
 })
 export type Enrolment = z.infer<typeof Enrolment>
+
+/** Answer of GET /api/nodes/:id/payouts: what is earned and not paid out yet, and by which rule it will be. */
+export const NodePayouts = z.strictObject({
+  nodeId: NodeId,
+  payoutAddress: z.string(),
+  policy: PayoutPolicy,
+  /** Earned, not sent yet; without what a dispute holds. */
+  owedAtoms: Atoms,
+  /** Sent, not final on chain yet. */
+  onItsWayAtoms: Atoms,
+  paidAtoms: Atoms,
+  /** Held by open disputes. */
+  disputedAtoms: Atoms,
+  lastPayoutAt: z.iso.datetime().nullable(),
+})
+export type NodePayouts = z.infer<typeof NodePayouts>
 
 /** The node as anyone may see it. */
 export const NodeView = z.strictObject({ id: NodeId, name: z.string(), region: z.string(), online: z.boolean() })

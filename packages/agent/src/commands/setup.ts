@@ -14,6 +14,8 @@ export type SetupOptions = {
   name: string
   region: string
   payout: string
+  payoutMinAtoms: string
+  payoutIntervalMinutes: string
   priceAtomsPerHour: string
   units?: string
   unitRamMb: string
@@ -47,6 +49,7 @@ export async function setupCommand(options: SetupOptions): Promise<number> {
     name: options.name,
     region: options.region,
     payoutAddress: options.payout,
+    payout: { minAtoms: options.payoutMinAtoms, intervalSeconds: Number(options.payoutIntervalMinutes) * 60 },
     offer: {
       kind: 'ram',
       unitsTotal,
