@@ -115,6 +115,13 @@ test.each(withBody)('%s: more than 64 KiB is 413, also in chunks and with a paym
   expect((await market.api.request(request)).status).toBe(413)
 })
 
+test.each(withBody)('%s: what is nested without end is 422, also where anything may stand', async (name, endpoint) => {
+  const deep = `${'['.repeat(25_000)}${']'.repeat(25_000)}`
+  const { payment: _, ...good } = bodyOf(name)
+  const bodies = [deep, JSON.stringify(good).replace('{', `{"payment":{"x":${deep}},`)]
+  for (const body of bodies) expectProblem(await ask(endpoint, body, { 'content-type': 'application/json' }), 422, 'invalid_request')
+})
+
 test('text that no database holds is refused at the door, not when it was paid for', async () => {
   const wrong = [
     { env: { A: '\ud800' } },

@@ -1,9 +1,11 @@
 // Idempotency-Key over the API: one key, one deed, one answer; and never an answer for somebody who only knows the key.
 import { randomUUID } from 'node:crypto'
+import { endpoints, idempotencyProblems } from '@flow402/protocol/endpoints'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { claimMs } from '../../lib/idempotency/once.ts'
 import { planFault } from '../support/chain-fault.ts'
 import { type Answered, openTestHouse, type TestHouse } from '../support/house.ts'
+import { providerBearer } from '../support/node-token.ts'
 
 let market: TestHouse
 beforeAll(async () => {
@@ -172,6 +174,33 @@ test('a key that is none is 400 on every POST that changes something, and is not
       body: { code: 'idempotency_key_invalid' },
     })
   expect((await market.ask('GET', '/api/offers', undefined, keyed('a b'))).status).toBe(200)
+})
+
+test('the description of every POST names the header and what it may be answered, but for those that change nothing', async () => {
+  const { paths } = (await market.ask('GET', '/api/openapi.json')).body as { paths: Record<string, Record<string, unknown>> }
+  const names: string[] = []
+  for (const endpoint of Object.values(endpoints)) {
+    const text = JSON.stringify(paths[endpoint.path]?.[endpoint.method])
+    const isNamed = text.includes('"Idempotency-Key"')
+    for (const code of idempotencyProblems) expect(text.includes(code), `${endpoint.path}: ${code}`).toBe(isNamed)
+    if (isNamed) names.push(endpoint.path)
+    else expect(endpoint.method === 'get' || 'isSafe' in endpoint, endpoint.path).toBe(true)
+  }
+  expect(names).toContain('/api/rentals')
+  expect(names).not.toContain('/api/payments/quote')
+})
+
+test('a provider’s key is its machine’s, although it signs a new token for every call', async () => {
+  const { rental } = await market.rent()
+  await market.stop(rental.id)
+  await market.until(rental.id, 'settled')
+  const key = randomUUID()
+  const settle = (seconds: number) => {
+    const exp = Math.floor(market.now() / 1000) + seconds
+    const headers = { ...providerBearer(market, market.machine, { exp }), ...keyed(key) }
+    return market.ask('POST', '/api/payments/settle', { rentalId: rental.id }, headers)
+  }
+  expect([(await settle(100)).status, replayed(await settle(200))]).toEqual([200, 'true'])
 })
 
 test('without a key nothing is kept', async () => {
