@@ -42,6 +42,13 @@ const facilitatorList = z
     'local, or urls of x402 facilitators, with commas between',
   )
 
+const lamports = (usual: string) =>
+  z
+    .string()
+    .regex(/^\d{1,18}$/, 'lamports, a whole number')
+    .default(usual)
+    .transform(BigInt)
+
 const Settings = z.object({
   FLOW402_ENV: z.enum(['local', 'devnet', 'mainnet']),
   NODE_ENV: z.string().default('production'),
@@ -67,6 +74,11 @@ const Settings = z.object({
   FEE_ADDRESS: z.string().min(32).max(44),
   FEE_BPS: z.coerce.number().int().min(0).max(10_000).default(500),
   FACILITATOR_URL: facilitatorList,
+  // A payment costs 10,001 lamports as clients usually send it: this is left for the extensions, payouts and refunds of some hundred
+  // rentals, 1,999 transactions, when new ones are no longer quoted.
+  FEE_PAYER_MIN_LAMPORTS: lamports('20000000'),
+  // 200,000 payments a day as clients usually send them, 9,500 of the dearest that are sponsored.
+  FEE_PAYER_DAILY_LAMPORTS: lamports('2000000000'),
   PAYOUT_HOLD_SECONDS: z.coerce.number().int().min(0).max(2_592_000).default(0),
   DUST_ATOMS: z.coerce.number().int().min(0).max(1_000_000).default(2_000),
   EXPECT_LOCAL_NODE: z.enum(['0', '1']).default('0'),
@@ -108,6 +120,10 @@ export type Env = {
   dustAtoms: bigint
   /** Who settles payments, in order of preference: `local`, our own in this process, or urls. At least one. */
   facilitators: string[]
+  /** Below this balance of our fee payer no new rental is quoted, in lamports. */
+  feePayerMinLamports: bigint
+  /** When our fee payer has spent this in 24 hours no new rental is quoted, in lamports. */
+  feePayerDailyLamports: bigint
   expectLocalNode: boolean
   /** Fault tests only, local chain only: the name of the point at which the process kills itself. */
   crashAt: string | undefined
@@ -154,6 +170,8 @@ export function readEnv(source: Record<string, string | undefined> = process.env
     payoutHoldMs: s.PAYOUT_HOLD_SECONDS * 1000,
     dustAtoms: BigInt(s.DUST_ATOMS),
     facilitators: s.FACILITATOR_URL,
+    feePayerMinLamports: s.FEE_PAYER_MIN_LAMPORTS,
+    feePayerDailyLamports: s.FEE_PAYER_DAILY_LAMPORTS,
     expectLocalNode: s.EXPECT_LOCAL_NODE === '1',
     crashAt: s.FLOW402_CRASH_AT,
   }

@@ -8,7 +8,9 @@ import type { PartsOf } from './payments/finalize-movement.ts'
 import { openMockChain } from './payments/mock-chain.ts'
 import { openMockRail } from './payments/mock-rail.ts'
 import type { PaymentRail } from './payments/payment-rail.ts'
+import { sumFees } from './payments/store-escrow.ts'
 import { openExactRail } from './payments/x402-exact-rail.ts'
+import { balanceOfFeePayer, type FeeGuard, openFeeGuard } from './payments/x402-fee-guard.ts'
 import type { NodeLink } from './provisioning/node-link.ts'
 import { partsOf } from './settlement/send-transfers.ts'
 import type { Wake, Work } from './wake.ts'
@@ -21,6 +23,8 @@ export type House = {
   now: Now
   keys: MarketKeys
   rail: PaymentRail
+  /** Asked before a new rental is quoted. */
+  feeGuard: FeeGuard
   link: NodeLink
   crash: CrashPoint
   feeBps: number
@@ -47,6 +51,7 @@ export async function openHouse(env: Env, version: string, link: NodeLink, now: 
     now,
     keys: deriveMarketKeys(env.secret),
     rail,
+    feeGuard: env.paymentRail === 'mock' ? unguarded : await feeGuard(env, db, now),
     link,
     crash: crashAt(env.crashAt),
     feeBps: env.feeBps,
@@ -64,6 +69,19 @@ export async function openHouse(env: Env, version: string, link: NodeLink, now: 
     close: () => db.destroy(),
   }
 }
+
+/** Watches our own fee payer also when others settle: payouts and refunds need it. */
+async function feeGuard(env: Env, db: Db, now: Now): Promise<FeeGuard> {
+  return openFeeGuard({
+    balance: await balanceOfFeePayer(env),
+    spentLamports: (sinceMs) => sumFees(db, sinceMs),
+    limits: { minLamports: env.feePayerMinLamports, dailyLamports: env.feePayerDailyLamports },
+    now,
+  })
+}
+
+/** A mock market pays no network. */
+const unguarded: FeeGuard = { pausedBecause: async () => undefined }
 
 /** Every payer of a mock market begins with this much, in atoms. */
 const mockOpeningAtoms = 1_000_000_000n

@@ -133,7 +133,19 @@ function start(args: string[], env: Record<string, string> | undefined, output: 
 
 /** What our programs may know of this shell: its settings must not change what a clone is. */
 function outside(): Record<string, string> {
-  const kept = ['HOME', 'LANG', 'TERM', 'TMPDIR', 'DOCKER_HOST', 'SystemRoot', 'FACILITATOR_URL', 'FEE_BPS', 'EXPLORER_URL']
+  const kept = [
+    'HOME',
+    'LANG',
+    'TERM',
+    'TMPDIR',
+    'DOCKER_HOST',
+    'SystemRoot',
+    'FACILITATOR_URL',
+    'FEE_PAYER_MIN_LAMPORTS',
+    'FEE_PAYER_DAILY_LAMPORTS',
+    'FEE_BPS',
+    'EXPLORER_URL',
+  ]
   const known = Object.fromEntries(kept.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])))
   // Engines and mounts are in folders that an ordinary PATH leaves out.
   const path = [process.env.PATH, ...(process.platform === 'win32' ? [] : ['/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin'])]

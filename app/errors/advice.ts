@@ -40,6 +40,8 @@ export const advice: Record<ProblemCode, string> = {
   too_large: 'Send less: bodies are limited to 64 KiB.',
   timeout: 'Raise timeoutMs where the call has one, or split the work.',
   not_ready: 'The market is starting or a part of it is down; GET /api/health says which. Try again shortly.',
+  quotes_paused:
+    'The market cannot pay the network’s fees for new rentals right now. Try again shortly; what runs goes on and can be extended.',
   chain_unavailable: 'The chain’s RPC does not answer. Repeat the same request with the same header; it cannot be charged twice.',
   database_unavailable: 'Try again shortly. Running machines are not affected.',
   internal: 'A fault of the market. Repeating a paid request with the same header is safe.',

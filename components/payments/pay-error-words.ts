@@ -30,6 +30,7 @@ const byCode: Record<string, Omit<PayErrorWords, 'isUnsure'>> = {
   payment_already_used: { title: 'This payment was used already', text: 'It pays for another rental; look at your rentals.' },
   duration_out_of_range: { title: 'This many minutes are not offered', text: 'Choose a time within the offer’s limits.' },
   rental_cannot: { title: 'The rental is no longer running', text: 'It cannot be extended. You were not charged.' },
+  quotes_paused: { title: 'New rentals are paused for now', text: 'You were not charged. Try again in a few minutes.' },
   chain_unavailable: { title: 'The chain cannot be reached right now', text: 'Wait a moment, then try again.' },
 }
 

@@ -62,6 +62,8 @@ export function openLocalFacilitator(config: { rpc: FacilitatorRpc; seed: string
     const refusal = refusalOfTransaction(facts, requirements, { feePayer, ours, account })
     if (refusal !== undefined) return { refusal }
     const failure = await rpc.simulate(String(payload.payload.transaction))
+    // Our own empty pocket is nothing against the payment.
+    if (failure !== undefined && isOurTrouble(failure)) throw new Error(`our fee payer cannot pay the network: ${failure}`)
     if (failure !== undefined) return { refusal: `invalid_exact_svm_transaction_simulation_failed: ${failure}` }
     return { facts }
   }
@@ -111,4 +113,9 @@ export function openLocalFacilitator(config: { rpc: FacilitatorRpc; seed: string
       }
     },
   }
+}
+
+/** What a simulation says when the fee payer, which is account 0, is missing or has too little. */
+function isOurTrouble(failure: string): boolean {
+  return ['"AccountNotFound"', '"InsufficientFundsForFee"', '{"InsufficientFundsForRent":{"account_index":0}}'].includes(failure)
 }

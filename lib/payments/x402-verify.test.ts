@@ -274,8 +274,10 @@ test('whatever is made of honest and dishonest pieces: what we sign the referenc
   ]
   // An honest payment, shuffled among at most four other pieces, with one thing changed or none.
   const forgeries = fc.record({
-    extra: fc.array(fc.integer({ min: 4, max: pieces.length - 1 }), { maxLength: 4 }),
-    dropped: fc.option(fc.integer({ min: 0, max: 3 }), { freq: 6 }),
+    extra: fc.array(fc.oneof(fc.constantFrom(4, 5), fc.constantFrom(4, 5), fc.integer({ min: 6, max: pieces.length - 1 })), {
+      maxLength: 4,
+    }),
+    dropped: fc.constantFrom(undefined, undefined, undefined, undefined, undefined, undefined, 0, 1, 2, 3),
     order: fc.array(fc.nat(1_000), { minLength: 8, maxLength: 8 }),
     change: fc.constantFrom<Forgery>(
       {},
@@ -306,8 +308,8 @@ test('whatever is made of honest and dishonest pieces: what we sign the referenc
     }),
     { numRuns: 300 },
   )
-  expect(counts.signed).toBeGreaterThan(10)
-  expect(counts.refused).toBeGreaterThan(10)
+  expect(counts.signed).toBeGreaterThan(20)
+  expect(counts.refused).toBeGreaterThan(20)
 })
 
 test('a transaction with a lookup table, of an unknown version, or with a length written longer than needed cannot be read', async () => {

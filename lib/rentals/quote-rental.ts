@@ -21,12 +21,16 @@ const mostDigits = 18
 export type Payee = { payTo: string; asset: string; network: string }
 
 type Deps = { db: Db; now: Now; keys: MarketKeys; feeBps: number; payee: Payee }
+/** Says why nothing new may be sold now: the market could not pay the network's fees to the end. */
+type Guarded = { feeGuard: { pausedBecause(): Promise<string | undefined> } }
 export type SignedQuote = { quote: Quote; token: string }
 
-/** Prices a new rental. Problems: offer_not_found, offer_offline, sold_out, duration_out_of_range. */
-export async function quoteRental(deps: Deps, request: RentalRequest): Promise<SignedQuote> {
+/** Prices a new rental. Problems: offer_not_found, offer_offline, sold_out, duration_out_of_range, quotes_paused. */
+export async function quoteRental(deps: Deps & Guarded, request: RentalRequest): Promise<SignedQuote> {
   const offer = await getOffer(deps, request.offerId)
   requireRentable(offer, request)
+  const pausedBecause = await deps.feeGuard.pausedBecause()
+  if (pausedBecause !== undefined) throw new Problem('quotes_paused', { detail: `The market’s fee payer is paused: ${pausedBecause}` })
   const amount = prepaidAtoms(request.units, BigInt(offer.priceAtomsPerHour), request.minutes * 60)
   return sign(deps, {
     kind: 'rent',

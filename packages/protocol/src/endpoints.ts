@@ -49,7 +49,7 @@ const paidProblems = [
 /** What every POST that changes something may answer beside its own problems, when it is sent with an Idempotency-Key. */
 export const idempotencyProblems = ['idempotency_key_invalid', 'idempotency_in_flight', 'idempotency_key_reused'] as const
 const bodyProblems = ['invalid_request', 'invalid_json', 'unsupported_media_type', 'too_large'] as const
-const rentProblems = ['offer_not_found', 'offer_offline', 'sold_out', 'duration_out_of_range'] as const
+const rentProblems = ['quotes_paused', 'offer_not_found', 'offer_offline', 'sold_out', 'duration_out_of_range'] as const
 const extendProblems = ['unauthorized', 'rental_not_found', 'rental_cannot', 'duration_out_of_range'] as const
 
 /** Every endpoint of the market. */

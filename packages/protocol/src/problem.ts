@@ -37,6 +37,7 @@ export const problems = {
   too_large: { status: 413, title: 'The body is larger than 64 KiB' },
   timeout: { status: 504, title: 'It took longer than allowed' },
   not_ready: { status: 503, title: 'The market is not ready' },
+  quotes_paused: { status: 503, title: 'New rentals are not quoted right now' },
   chain_unavailable: { status: 503, title: 'The chain cannot be reached right now' },
   database_unavailable: { status: 503, title: 'The database cannot be reached right now' },
   internal: { status: 500, title: 'Something went wrong on our side' },
