@@ -1,6 +1,20 @@
 // The arrows of the house: who may import what. Type-only imports count too. `npm run check` holds them.
 
-const steps = ['auth', 'idempotency', 'nodes', 'offers', 'rentals', 'ledger', 'payments', 'provisioning', 'metering', 'settlement', 'disputes', 'reserves', 'audit']
+const steps = [
+  'auth',
+  'idempotency',
+  'nodes',
+  'offers',
+  'rentals',
+  'ledger',
+  'payments',
+  'provisioning',
+  'metering',
+  'settlement',
+  'disputes',
+  'reserves',
+  'audit',
+]
 const house = '^(lib|api|gateway|clock|app|components|scripts|__tests__|bench|db)/|^server\\.ts$'
 const test = '\\.test\\.tsx?$|^__tests__/|/(open-test-chain|test-market)\\.ts$'
 const chainPackages = '(^|node_modules/)@(solana|solana-program|x402)/'

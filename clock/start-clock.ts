@@ -1,5 +1,6 @@
 // The clock: time drives every rental onward, whatever request, crash or silence came before.
 
+import { followEvents } from '../lib/follow-events.ts'
 import { forgetOldAnswers } from '../lib/idempotency/forget-old-answers.ts'
 import { endDueRentals } from '../lib/metering/end-due-rentals.ts'
 import { reconcilePayments } from '../lib/payments/reconcile-payments.ts'
@@ -62,9 +63,15 @@ export function startClock(house: House): { stop(): Promise<void> } {
     answers: beat('answers', 600_000, () => forgetOldAnswers(house)),
   }
   house.onWake((name) => beats[name].wake())
+  // What another process committed: without it, that would wait for the next beat.
+  const follow = followEvents(house)
+  const events = beat('events', 250, async () => {
+    for (const work of await follow()) beats[work].wake()
+    return 0
+  })
   return {
     async stop() {
-      await Promise.all(Object.values(beats).map((each) => each.stop()))
+      await Promise.all([events, ...Object.values(beats)].map((each) => each.stop()))
     },
   }
 }

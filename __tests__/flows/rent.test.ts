@@ -17,7 +17,6 @@ beforeAll(async () => {
 })
 afterAll(() => house?.close())
 
-
 test('a stock x402 client rents, works inside, stops early, and the unspent money is back on chain', async () => {
   const { network, rpcUrl, faucetUrl, usdcMint } = house.network
   const wallet = await generateKeyPairSigner()
