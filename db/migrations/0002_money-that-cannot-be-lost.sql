@@ -130,6 +130,7 @@ alter table node
   add column last_payout_at timestamptz;
 -- A payout may be for many rentals; the refund of a receipt that matched nothing is for none.
 alter table transfer alter column rental_id drop not null;
+create index transfer_by_destination on transfer (destination) where status = 'confirmed';
 create table earning (
   -- the rental, or the dispute that gave a part back
   external_id text primary key,

@@ -100,7 +100,8 @@ export type PaymentRail = {
   escrowAccount(): string | null
   /** Where the market's fee goes. */
   feeAddress(): string
-  signMovement(movement: Movement, transferId: string): Promise<SignedMovement>
+  /** Signs money out; sends nothing. `mayOpenAccount`: a destination without an account gets one at our cost; otherwise it must have one. */
+  signMovement(movement: Movement, transferId: string, mayOpenAccount: boolean): Promise<SignedMovement>
   /** Sends a signed movement; safe to repeat. */
   broadcast(signed: Pick<SignedMovement, 'signature' | 'wire'>): Promise<void>
   /** Waits up to `timeoutMs` for it to land. Its "absent" is no proof that it never will: ask `findMovement` for that. */

@@ -159,6 +159,19 @@ export async function putBackTransfer(db: Db, id: string, token: string, atMs: n
     .execute()
 }
 
+/** Which of these addresses were paid before: they had an account then. */
+export async function findPaidDestinations(db: Db, destinations: string[]): Promise<Set<string>> {
+  if (destinations.length === 0) return new Set()
+  const rows = await db
+    .selectFrom('transfer')
+    .select('destination')
+    .distinct()
+    .where((eb) => eb('destination', '=', eb.fn.any(eb.val(destinations))))
+    .where('status', '=', 'confirmed')
+    .execute()
+  return new Set(rows.map((row) => row.destination))
+}
+
 export async function findTransfer(db: Db | Tx, id: string): Promise<Transfer | undefined> {
   const row = await transferQuery(db).where('id', '=', id).executeTakeFirst()
   return row && transferFromRow(row)

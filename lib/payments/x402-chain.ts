@@ -279,10 +279,10 @@ export function openChain(config: {
     },
 
     /**
-     * Signs a transfer out of the escrow. Nothing is sent. A missing token account is created for providers and for the market, never for
-     * a refund: who paid had one, and whoever closes it to collect the rent of ours again and again would drain the fee payer.
+     * Signs a transfer out of the escrow. Nothing is sent. Where an account may be opened its rent is the fee payer's: whoever could close
+     * it and have it opened again and again would drain it.
      */
-    async signMovement(movement: Movement, transferId: string): Promise<SignedMovement> {
+    async signMovement(movement: Movement, transferId: string, mayOpenAccount: boolean): Promise<SignedMovement> {
       const destination = await tokenAccount(address(movement.destination))
       const { value: lifetime } = await rpc.getLatestBlockhash({ commitment: 'confirmed' }).send(timeout())
       const message = pipe(
@@ -304,7 +304,7 @@ export function openChain(config: {
       const signed = await signTransactionMessageWithSigners(
         appendTransactionMessageInstructions(
           [
-            ...(movement.kind === 'refund' ? [] : [createAccount]),
+            ...(mayOpenAccount ? [createAccount] : []),
             getTransferCheckedInstruction({
               source,
               mint,

@@ -7,7 +7,14 @@ import { holdTransfer, voidTransfer } from '../ledger/post.ts'
 import { confirmTransfer, type PartsOf } from '../payments/finalize-movement.ts'
 import type { PaymentRail, SignedMovement } from '../payments/payment-rail.ts'
 import { findScanCompletion, findUnexplained, isFrozen, setFate } from '../payments/store-escrow.ts'
-import { putBackTransfer, setTransferOwedAgain, setTransferSigned, type Transfer, takeTransfers } from '../payments/store-transfers.ts'
+import {
+  findPaidDestinations,
+  putBackTransfer,
+  setTransferOwedAgain,
+  setTransferSigned,
+  type Transfer,
+  takeTransfers,
+} from '../payments/store-transfers.ts'
 import { findPayoutParts } from './store.ts'
 
 type Deps = { db: Db; now: Now; rail: Pick<PaymentRail, 'signMovement' | 'broadcast' | 'findMovement'>; crash: CrashPoint }
@@ -40,15 +47,32 @@ export async function sendTransfers(deps: Deps): Promise<number> {
     deps.db,
     transfers.map(({ id }) => id),
   )
-  const sent = await Promise.all(transfers.map((transfer) => sendOne(deps, transfer, token, paidBefore.get(transfer.id))))
+  const knownDestinations = await findPaidDestinations(
+    deps.db,
+    transfers.map(({ movement }) => movement.destination),
+  )
+  const sent = await Promise.all(
+    transfers.map((transfer) =>
+      sendOne(deps, transfer, token, {
+        paidBefore: paidBefore.get(transfer.id),
+        // Who pays has an account, and who was paid before had one: an account is opened once per address, at our cost, and never for a refund.
+        mayOpenAccount: transfer.movement.kind !== 'refund' && !knownDestinations.has(transfer.movement.destination),
+      }),
+    ),
+  )
   return sent.filter(Boolean).length
 }
 
-async function sendOne(deps: Deps, transfer: Transfer, token: string, paidBefore: string | undefined): Promise<boolean> {
+async function sendOne(
+  deps: Deps,
+  transfer: Transfer,
+  token: string,
+  { paidBefore, mayOpenAccount }: { paidBefore: string | undefined; mayOpenAccount: boolean },
+): Promise<boolean> {
   try {
     if (paidBefore !== undefined) return await confirmPaid(deps, transfer, paidBefore)
     if (transfer.signed) return await sendAgain(deps, transfer, transfer.signed, token)
-    const signed = await deps.rail.signMovement(transfer.movement, transfer.id)
+    const signed = await deps.rail.signMovement(transfer.movement, transfer.id, mayOpenAccount)
     if (!(await storeSigned(deps, transfer, signed, token))) return false
     deps.crash('transfer_signed')
     await deps.rail.broadcast(signed)
