@@ -54,7 +54,8 @@ const schema = `
     at_ms integer not null, drop_at integer
   );
   create index if not exists landed_by_memo on landed (memo);
-  create index if not exists landed_by_slot on landed (slot);
+  create index if not exists landed_by_slot on landed (slot, position);
+  create index if not exists landed_by_sender on landed (sender, slot);
   create index if not exists landed_to_drop on landed (drop_at) where drop_at is not null;
   create table if not exists waiting (signature text primary key, land_at integer not null, transfer text not null);
   create table if not exists burned (signature text primary key);
@@ -279,6 +280,11 @@ export function openMockChain(options: {
           BigInt(limit),
         ).map((row) => landedFromRow(row) as MockLanded)
       }),
+    /** Whether everything that was sent has landed and is final. */
+    isAtRest: () =>
+      atomically(
+        (height) => !one('select 1 from waiting') && !one('select 1 from landed where slot > ? and sender <> ?', height - lag, faucet),
+      ),
     balanceOf: (owner: string) => atomically(() => accountOf(owner).atoms),
     /** What an account holds at the newest final slot. */
     finalBalanceOf: (owner: string) =>

@@ -78,10 +78,12 @@ export function openMockRail(options: {
 
   async function send(charge: Charge, stored: Stored, fault: MockFault | undefined): Promise<SettleOutcome> {
     const transfer = transferOf(stored)
-    const height = chain.height()
+    const isFirst = chain.find(transfer.signature) === undefined
     const landing = fault && fault in landings ? landings[fault] : 'now'
     if (landing !== undefined) chain.send(transfer, landing)
-    if (fault === 'rpc_lags') lagging.set(charge.paymentId, { reads: stored.times ?? 3, height: height > 0n ? height - 1n : 0n })
+    const slot = chain.find(transfer.signature)?.slot ?? 0n
+    // A node that lags knows the chain up to just before it landed.
+    if (fault === 'rpc_lags' && isFirst && slot > 0n) lagging.set(charge.paymentId, { reads: stored.times ?? 3, height: slot - 1n })
     if (fault === 'answer_late') await pause(answerLateMs)
     if (fault === 'false_success') return { kind: 'landed', signature: transfer.signature }
     if (fault === 'duplicate_settlement') return { kind: 'unknown', reason: 'duplicate_settlement' }
@@ -184,22 +186,17 @@ export function openMockRail(options: {
       await reach()
       return chain.lastValidHeight()
     },
-    async signMovement(movement, transferId) {
+    async signMovement({ destination, amountAtoms }, transferId, mayOpenAccount) {
       await reach()
       const lastValidBlockHeight = chain.lastValidHeight()
-      const wire: Wire = {
-        ...movement,
-        amount: movement.amountAtoms.toString(),
-        memo: transferId,
-        lastValid: lastValidBlockHeight.toString(),
-      }
-      const { kind, destination, amount, memo, lastValid } = wire
-      const signature = signatureOf(['movement', kind, destination, amount, memo, lastValid])
-      return { signature, wire: toBase64({ kind, destination, amount, memo, lastValid }), lastValidBlockHeight }
+      const terms = { destination, amount: amountAtoms.toString(), memo: transferId, lastValid: lastValidBlockHeight.toString() }
+      const wire: Wire = { ...terms, opensAccount: mayOpenAccount }
+      const signature = signatureOf(['movement', ...Object.values(terms), mayOpenAccount ? 'opens' : 'never opens'])
+      return { signature, wire: toBase64(wire), lastValidBlockHeight }
     },
     async broadcast({ signature, wire }) {
       await reach()
-      const { kind, destination, amount, memo, lastValid } = Wire.parse(fromBase64(wire))
+      const { destination, amount, memo, lastValid, opensAccount } = Wire.parse(fromBase64(wire))
       const movement: MockTransfer = {
         signature,
         from: mockEscrow,
@@ -208,7 +205,7 @@ export function openMockRail(options: {
         memo,
         lastValidHeight: BigInt(lastValid),
         isSponsored: true,
-        opensAccount: kind !== 'refund',
+        opensAccount,
       }
       const fault = take((each): each is TransferFault => each.startsWith('transfer_'))
       if (chain.find(signature)) return
@@ -274,7 +271,7 @@ export function openMockRail(options: {
   }
 }
 
-const Wire = z.object({ kind: z.string(), destination: z.string(), amount: z.string(), memo: z.string(), lastValid: z.string() })
+const Wire = z.object({ opensAccount: z.boolean(), destination: z.string(), amount: z.string(), memo: z.string(), lastValid: z.string() })
 type Wire = z.infer<typeof Wire>
 
 function digestOf(stored: Stored): string {
