@@ -1,14 +1,16 @@
 // The API's manners: every wrong request to every endpoint is told what is wrong as problem+json, and nothing is our fault.
-import { generateKeyPairSync } from 'node:crypto'
+import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import { type Endpoint, endpoints } from '@flow402/protocol/endpoints'
 import { ProblemBody, problems } from '@flow402/protocol/problem'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Answered, openTestHouse, type TestHouse } from '../support/house.ts'
+import { providerBearer } from '../support/node-token.ts'
 
 let market: TestHouse
 let rentalId: string
+const adminToken = randomBytes(32).toString('base64url')
 beforeAll(async () => {
-  market = await openTestHouse({ terms: { unitsTotal: 40 } })
+  market = await openTestHouse({ terms: { unitsTotal: 40 }, settings: () => ({ ADMIN_TOKEN: adminToken }) })
   rentalId = (await market.rent()).rental.id
   await market.until(rentalId, 'running')
 })
@@ -24,6 +26,7 @@ const goodBodies: Record<string, () => Record<string, unknown>> = {
   authorizePayment: () => ({ request: market.request(), payment: 'x' }),
   completePayment: () => ({ request: market.request(), payment: 'x' }),
   settlePayment: () => ({ rentalId }),
+  choosePayouts: () => ({ minAtoms: '0', intervalSeconds: 60 }),
   enrolNode: () => ({
     token: 'x'.repeat(40),
     publicKey: generateKeyPairSync('ed25519').publicKey.export({ format: 'jwk' }).x,
@@ -40,10 +43,19 @@ const goodBodies: Record<string, () => Record<string, unknown>> = {
     },
   }),
 }
-const pathOf = (endpoint: Endpoint, id = endpoint.path.includes('offers') ? market.machine.offerId : rentalId) =>
-  endpoint.path.replace('{id}', id)
+/** The thing that a path names, and what is said when it is not there. */
+const nounOf = (endpoint: Endpoint) => {
+  if (endpoint.path.startsWith('/api/offers')) return { id: market.machine.offerId, missing: 'offer_not_found' } as const
+  if (endpoint.path.startsWith('/api/nodes')) return { id: market.machine.nodeId, missing: 'node_not_found' } as const
+  return { id: rentalId, missing: 'rental_not_found' } as const
+}
+const pathOf = (endpoint: Endpoint) => endpoint.path.replace('{id}', nounOf(endpoint).id)
 const bodyOf = (name: string) => (goodBodies[name] as () => Record<string, unknown>)()
-const headersOf = (endpoint: Endpoint): Record<string, string> => (endpoint.access === 'public' ? {} : market.bearer(rentalId))
+const headersOf = ({ access }: Endpoint): Record<string, string> => {
+  if (access === 'public') return {}
+  if (access === 'admin') return { authorization: `Bearer ${adminToken}` }
+  return access === 'node' ? providerBearer(market, market.machine) : market.bearer(rentalId)
+}
 const ask = (endpoint: Endpoint, body: unknown, headers: Record<string, string> = {}) =>
   market.ask(endpoint.method.toUpperCase(), pathOf(endpoint), body, { ...headersOf(endpoint), ...headers })
 
@@ -176,18 +188,18 @@ test('an id that cannot exist is answered like one that does not: 404', async ()
     if (!id.startsWith('pay_')) expectProblem(await market.ask('GET', `/api/payments/${path}`), 404, 'payment_not_found')
     expectProblem(await market.ask('GET', `/api/rentals/${path}`), 401, 'unauthorized')
     for (const [name, endpoint] of all) {
-      if (endpoint.access !== 'rental') continue
+      if (endpoint.access === 'public' || !endpoint.path.includes('{id}')) continue
       const body = endpoint.body ? bodyOf(name) : undefined
       expectProblem(
-        await market.ask(endpoint.method.toUpperCase(), endpoint.path.replace('{id}', path), body, market.bearer(rentalId)),
+        await market.ask(endpoint.method.toUpperCase(), endpoint.path.replace('{id}', path), body, headersOf(endpoint)),
         404,
-        'rental_not_found',
+        nounOf(endpoint).missing,
       )
     }
   }
 })
 
-test('every endpoint that is not for anyone is 401 without a token, and one of a rental 404 with another one, whatever else is wrong', async () => {
+test('every endpoint that is not for anyone is 401 without a token, and one of a rental or a machine 404 with another one, whatever else is wrong', async () => {
   const { rental } = await market.rent()
   for (const [, endpoint] of all) {
     if (endpoint.access === 'public') continue
@@ -199,8 +211,8 @@ test('every endpoint that is not for anyone is 401 without a token, and one of a
       expectProblem(await market.ask(method, pathOf(endpoint), undefined, { authorization: header }), 401, 'unauthorized')
     const another = await market.ask(method, pathOf(endpoint), undefined, market.bearer(rental.id))
     if (endpoint.access === 'admin') expectProblem(another, 401, 'unauthorized')
-    // Where the rental is named by the body alone, there is none yet.
-    else if (endpoint.path.includes('{id}')) expectProblem(another, 404, 'rental_not_found')
+    // What is named by the body alone is not named yet.
+    else if (endpoint.path.includes('{id}')) expectProblem(another, 404, nounOf(endpoint).missing)
   }
 })
 
