@@ -237,6 +237,14 @@ begin
   return null;
 end $$;
 
+-- Where everything stands as this begins.
+insert into event (noun, noun_id, to_status)
+select 'rental', id, status::text from rental
+union all
+select 'payment', id, status::text from payment
+union all
+select 'transfer', id, status::text from transfer;
+
 -- Disputes: one per rental, about what the provider earned with it.
 create type dispute_status as enum ('open', 'decided');
 create table dispute (
