@@ -330,13 +330,14 @@ async function openSequence(world: World) {
     if (live.length > 0) await work('receipts', to)
   }
 
-  /** What the rows of this sequence do not show: stray money that waits, and payouts that are not due yet. */
+  /** What the rows of this sequence do not show: money that nobody read of yet or that waits, and payouts that are not due yet. */
   async function waitsFor(): Promise<string[]> {
     const rows = await world.sql<{ what: string }>(
-      `select 'stray ' || signature as what from escrow_movement where fate = 'waiting' and slot is not null
+      `select 'receipt ' || mine as what from unnest($2::text[]) as mine
+         where not exists (select from escrow_movement where signature = mine and slot is not null and fate <> 'waiting')
        union all select 'earning ' || external_id from earning where node_id = $1 and (
          transfer_id is null or exists (select from transfer where transfer.id = earning.transfer_id and status <> 'confirmed'))`,
-      [nodeId],
+      [nodeId, received().map(({ signature }) => signature)],
     )
     return rows.map(({ what }) => what)
   }

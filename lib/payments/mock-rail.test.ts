@@ -197,7 +197,7 @@ const refund = { kind: 'refund' as const, externalId: 'pay_1', destination: 'ali
 test('a movement that is sent again and again, by whoever, lands once; its memo finds it', async () => {
   const market = openMarket()
   await market.pay()
-  const signed = await market.rail.signMovement(refund, 'trf_1', true, false)
+  const signed = await market.rail.signMovement(refund, 'trf_1', false)
   for (const rail of [market.rail, market.open(), market.rail]) await rail.broadcast(signed)
   expect(market.spent()).toBe(600n)
   expect(await market.rail.movementFact(signed.signature, 0)).toEqual({ kind: 'landed', signature: signed.signature })
@@ -215,7 +215,7 @@ const outgoing: { fault: PlannedFault; throws: boolean; atFirst: string; last: s
 test.each(outgoing)('money going out with $fault: $atFirst at first, $last in the end', async ({ fault, throws, atFirst, last }) => {
   const market = openMarket()
   await market.pay()
-  const signed = await market.rail.signMovement(refund, 'trf_1', true, false)
+  const signed = await market.rail.signMovement(refund, 'trf_1', false)
   market.rail.plan(fault)
   const sent = await market.rail.broadcast(signed).then(
     () => false,
@@ -234,11 +234,11 @@ test('a refund to an account that is missing or frozen does not go out; a payout
   await market.pay()
   for (const state of ['missing', 'frozen'] as const) {
     market.chain.setAccount('alice', state)
-    await expect(market.rail.broadcast(await market.rail.signMovement(refund, `trf_${state}`, true, false))).rejects.toThrow(state)
+    await expect(market.rail.broadcast(await market.rail.signMovement(refund, `trf_${state}`, false))).rejects.toThrow(state)
   }
   market.chain.setAccount('provider', 'missing')
   const payout = { ...refund, kind: 'payout' as const, destination: 'provider' }
-  await market.rail.broadcast(await market.rail.signMovement(payout, 'trf_payout', true, true))
+  await market.rail.broadcast(await market.rail.signMovement(payout, 'trf_payout', true))
   expect(market.chain.balanceOf('provider')).toBe(400n)
 })
 
@@ -247,7 +247,7 @@ test('a fork drops what is not final, with what was paid from it, and leaves wha
   await market.pay()
   market.chain.advance(20)
   const { charge } = await market.pay()
-  await market.rail.broadcast(await market.rail.signMovement({ ...refund, amountAtoms: 1_500n }, 'trf_1', true, false))
+  await market.rail.broadcast(await market.rail.signMovement({ ...refund, amountAtoms: 1_500n }, 'trf_1', false))
   expect(market.chain.fork(chargeOf(quoteOf()).paymentId)).toEqual([])
   expect(market.chain.fork()).toHaveLength(2)
   expect(await market.rail.findCharge(charge, null, 0)).toMatchObject({ kind: 'absent' })
