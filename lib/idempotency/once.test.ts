@@ -1,6 +1,6 @@
 // Once, with two replicas and processes that die: the row decides, whoever reads it.
 import { randomBytes } from 'node:crypto'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { freshDatabase } from '../../__tests__/support/database.ts'
 import { runStatements } from '../../__tests__/support/statements.ts'
 import { deriveMarketKeys } from '../auth/market-keys.ts'
@@ -109,6 +109,35 @@ test('a process that died frees its key when the lease runs out, for one other; 
   const living = await once(on(1), request, async () => answer(200, 'living'))
   expect(living.isReplay).toBe(false)
   expect((await once(on(0), request, async () => answer(200))).answer.body.toString()).toBe('living')
+})
+
+test('work that takes longer than the lease keeps its key as long as its process lives', async () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+  const request = asked()
+  const [began, finished] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  const leaseMs = async () => {
+    const [row] = await runStatements(database.url, `select claimed_until from idempotent_request where key = '${request.key}'`)
+    return Number(row?.claimed_until) - nowMs
+  }
+  try {
+    const working = once(on(0), request, async () => {
+      began.resolve()
+      await finished.promise
+      return answer(200, 'slow')
+    })
+    await began.promise
+    for (let passedMs = 0; passedMs < 3 * claimMs; passedMs += claimMs / 2) {
+      nowMs += claimMs / 2
+      vi.advanceTimersByTime(claimMs / 2)
+      await expect.poll(leaseMs).toBe(claimMs)
+      await expect(once(on(1), request, async () => answer(200))).rejects.toEqual(refusal('idempotency_in_flight'))
+    }
+    finished.resolve()
+    expect((await working).answer.body.toString()).toBe('slow')
+    expect((await once(on(1), request, async () => answer(200))).isReplay).toBe(true)
+  } finally {
+    vi.useRealTimers()
+  }
 })
 
 test('a key that came with a payment answers nobody who comes with another one or with none, and takes no second one', async () => {
