@@ -4,7 +4,7 @@ import { type FinalizeDeps, type Finalized, finalizeMovement, giveUpWaiting, wai
 import type { PaymentRail } from './payment-rail.ts'
 import { dropScan, findMovements, findWaiting, saveScan, takeScan } from './store-escrow.ts'
 
-const leaseMs = 60_000
+const leaseMs = 20_000
 /** How many stray receipts are given up on in one go: who sends dust by the million is served slowly, and nobody else is. */
 const strayBatch = 50
 

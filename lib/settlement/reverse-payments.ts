@@ -12,7 +12,7 @@ import { endRental } from '../provisioning/end-rental.ts'
 import { changeRental, lockRental, type RentalRecord } from '../rentals/store.ts'
 
 const batch = 20
-const leaseMs = 30_000
+const leaseMs = 15_000
 /** A transaction is final within some 15 s; what is not by then is looked at. */
 const finalWithinMs = 30_000
 const lookAgainMs = 5_000

@@ -19,7 +19,7 @@ import { findPayoutParts } from './store.ts'
 
 type Deps = { db: Db; now: Now; rail: Pick<PaymentRail, 'signMovement' | 'broadcast' | 'findMovement'>; crash: CrashPoint }
 
-const leaseMs = 30_000
+const leaseMs = 15_000
 const batch = 30
 /** How long after a broadcast it is looked at again: the scan has usually seen it final by then. */
 const lookAgainMs = 2_000
