@@ -8,6 +8,7 @@ import { checkHealth } from '../lib/check-health.ts'
 import { readNetwork } from '../lib/read-network.ts'
 import type { House } from '../lib/wiring.ts'
 import { adminRoutes } from './admin/routes.ts'
+import { disputeRoutes } from './disputes/routes.ts'
 import { door } from './door.ts'
 import { nodeRoutes } from './nodes/routes.ts'
 import { offerRoutes } from './offers/routes.ts'
@@ -47,6 +48,7 @@ export function buildApi(house: House): OpenAPIHono {
   paymentRoutes(app, house)
   nodeRoutes(app, house)
   reserveRoutes(app, house)
+  disputeRoutes(app, house)
   adminRoutes(app, house)
 
   for (const scheme of ['rentalToken', 'nodeToken', 'adminToken'])

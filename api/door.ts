@@ -27,12 +27,16 @@ export type Input<E extends Endpoint> = {
 }
 type Deps = Pick<House, 'db' | 'now' | 'keys' | 'env'>
 
-/** Binds an endpoint. The handler's input types come from the table; unknown fields are refused by its strict schemas. */
+/**
+ * Binds an endpoint. The handler's input types come from the table; unknown fields are refused by its strict schemas.
+ * `rentalOf`: for a party's endpoint whose path names something else than the rental, whose rental it is about.
+ */
 export function door<E extends Endpoint>(
   app: OpenAPIHono,
   house: Deps,
   endpoint: E,
   handle: (input: Input<E>) => Promise<Response> | Response,
+  rentalOf?: (id: string) => Promise<string | undefined>,
 ): void {
   const route = createRoute(describe(endpoint))
   app.openAPIRegistry.registerPath(route)
@@ -46,7 +50,7 @@ export function door<E extends Endpoint>(
     const id = (params?.data as { id?: string } | undefined)?.id ?? ''
     const ofPath =
       endpoint.access === 'party' && params
-        ? await requireParty(house, id, token)
+        ? await partyOf(house, endpoint, id, token, rentalOf)
         : endpoint.access === 'node'
           ? await requireNode(house, id, token)
           : known
@@ -55,6 +59,22 @@ export function door<E extends Endpoint>(
     const key = isRepeatable(endpoint) ? undefined : c.req.header('idempotency-key')
     const answer = async () => handle({ params: params?.data, query, body, who, c } as Input<E>)
     return key === undefined ? answer() : answerOnce(house, c, key, { who, query, body }, answer)
+  })
+}
+
+/** Who a token is to the rental that a path is about. What is not there and what is not theirs look alike. */
+async function partyOf(
+  house: Deps,
+  endpoint: Endpoint,
+  id: string,
+  token: string | undefined,
+  rentalOf: ((id: string) => Promise<string | undefined>) | undefined,
+): Promise<Who> {
+  if (!rentalOf) return requireParty(house, id, token)
+  const rentalId = await rentalOf(id)
+  if (rentalId === undefined) throw new Problem(missingOf(endpoint))
+  return requireParty(house, rentalId, token).catch((error: unknown) => {
+    throw error instanceof Problem && error.code === 'rental_not_found' ? new Problem(missingOf(endpoint)) : error
   })
 }
 

@@ -18,7 +18,7 @@ export function problemResponse(error: unknown, c: Context): Response {
 }
 
 /** When to ask again, for codes that say "later" without being the market's fault. */
-const retryAfterSeconds: Partial<Record<ProblemCode, number>> = { idempotency_in_flight: 2 }
+const retryAfterSeconds: Partial<Record<ProblemCode, number>> = { idempotency_in_flight: 2, books_open: 2 }
 
 function asProblem(error: unknown): Problem {
   if (error instanceof Problem) return error

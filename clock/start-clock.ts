@@ -1,6 +1,7 @@
 // The clock: time drives every rental onward, whatever request, crash or silence came before.
 
 import { followEvents } from '../lib/follow-events.ts'
+import { decideDueDisputes } from '../lib/disputes/decide-dispute.ts'
 import { forgetOldAnswers } from '../lib/idempotency/forget-old-answers.ts'
 import { endDueRentals } from '../lib/metering/end-due-rentals.ts'
 import { reconcilePayments } from '../lib/payments/reconcile-payments.ts'
@@ -60,6 +61,11 @@ export function startClock(house: House): { stop(): Promise<void> } {
       return 0
     }),
     receipts: beat('receipts', 1_000, () => settleRentals(house)),
+    disputes: beat('disputes', 10_000, async () => {
+      const decided = await decideDueDisputes(house)
+      if (decided > 0) beats.transfers.wake()
+      return decided
+    }),
     answers: beat('answers', 600_000, () => forgetOldAnswers(house)),
   }
   house.onWake((name) => beats[name].wake())

@@ -80,6 +80,7 @@ const Settings = z.object({
   // 200,000 payments a day as clients usually send them, 9,500 of the dearest that are sponsored.
   FEE_PAYER_DAILY_LAMPORTS: lamports('2000000000'),
   PAYOUT_HOLD_SECONDS: z.coerce.number().int().min(0).max(2_592_000).default(0),
+  DISPUTE_DEFAULT_REFUND_BPS: z.coerce.number().int().min(0).max(10_000).default(0),
   DUST_ATOMS: z.coerce.number().int().min(0).max(1_000_000).default(2_000),
   EXPECT_LOCAL_NODE: z.enum(['0', '1']).default('0'),
   FLOW402_CRASH_AT: z.string().optional(),
@@ -116,6 +117,8 @@ export type Env = {
   feeBps: number
   /** How long earnings wait before they may be paid out, in ms: what left can no longer be held by a dispute. */
   payoutHoldMs: number
+  /** Which part of what it holds a dispute gives back that nobody decides in time, in basis points. */
+  disputeDefaultRefundBps: number
   /** What is sent to the escrow for nothing and is less than this is kept: returning it would cost more. */
   dustAtoms: bigint
   /** Who settles payments, in order of preference: `local`, our own in this process, or urls. At least one. */
@@ -168,6 +171,7 @@ export function readEnv(source: Record<string, string | undefined> = process.env
     feeAddress: s.FEE_ADDRESS,
     feeBps: s.FEE_BPS,
     payoutHoldMs: s.PAYOUT_HOLD_SECONDS * 1000,
+    disputeDefaultRefundBps: s.DISPUTE_DEFAULT_REFUND_BPS,
     dustAtoms: BigInt(s.DUST_ATOMS),
     facilitators: s.FACILITATOR_URL,
     feePayerMinLamports: s.FEE_PAYER_MIN_LAMPORTS,

@@ -31,6 +31,7 @@ export type House = {
   payee: ReturnType<PaymentRail['payee']>
   currency: 'USDC'
   payoutHoldMs: number
+  disputeDefaultRefundBps: number
   dustAtoms: bigint
   /** Whose money a transfer carries: settlement knows, the escrow's scan asks. */
   partsOf: PartsOf
@@ -58,6 +59,7 @@ export async function openHouse(env: Env, version: string, link: NodeLink, now: 
     payee: rail.payee(),
     currency: 'USDC',
     payoutHoldMs: env.payoutHoldMs,
+    disputeDefaultRefundBps: env.disputeDefaultRefundBps,
     dustAtoms: env.dustAtoms,
     partsOf,
     wake(work) {

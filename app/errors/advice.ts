@@ -22,6 +22,11 @@ export const advice: Record<ProblemCode, string> = {
   rental_cannot: 'The answer says the present state. Only running rentals can be extended or used; ended ones cannot be stopped again.',
   rental_moved_meanwhile: 'Read the rental again and decide anew.',
   receipt_not_ready: 'Wait until the rental is settled, then ask again.',
+  books_open: 'The rental has ended, but its usage or a payment is not final yet. Ask again in some seconds.',
+  dispute_too_late: 'A rental can be disputed for 24 hours after it ended; the answer says until when that was.',
+  dispute_exists: 'A rental can be disputed once. GET /api/rentals/{id}/dispute shows what became of it.',
+  dispute_not_found: 'Nobody disputed this rental, or you are no party to it; the two look alike on purpose.',
+  dispute_decided: 'A decision stands. The answer says who decided and how.',
   not_in_reserves:
     'Its payment is not final yet (ask again in half a minute), or all of its money has been paid out; then the receipt has the transactions.',
   reserves_busy: 'Ask again in a few seconds, or read the newest comparison.',

@@ -1,8 +1,23 @@
 // The audit's judgement: which figures are right, in words. Pure.
 import type { AuditCode, AuditLine } from '@flow402/protocol/audit'
 import { formatUsdc } from '@flow402/protocol/money'
-import type { AuditFacts } from './run-audit.ts'
 import type { Wrong } from './store.ts'
+import type { sumRentals, sumTransactions } from './store-books.ts'
+import type { readCatalog, readNewestCheck } from './store-catalog.ts'
+import type { readEvents, readHolds, readPayments, readRentals, readTransfers } from './store-states.ts'
+
+/** What the audit's questions were answered, all at one instant. */
+export type AuditFacts = {
+  books: Awaited<ReturnType<typeof sumTransactions>>
+  rentals: Awaited<ReturnType<typeof sumRentals>>
+  events: Awaited<ReturnType<typeof readEvents>>
+  holds: Awaited<ReturnType<typeof readHolds>>
+  payments: Awaited<ReturnType<typeof readPayments>>
+  transfers: Awaited<ReturnType<typeof readTransfers>>
+  courses: Awaited<ReturnType<typeof readRentals>>
+  catalog: Awaited<ReturnType<typeof readCatalog>>
+  check: Awaited<ReturnType<typeof readNewestCheck>>
+}
 
 const count = (value: bigint | number) => value.toLocaleString('en-US')
 const usd = (atoms: bigint) => formatUsdc(atoms)

@@ -2,7 +2,7 @@
 import { type AuditLine, type AuditReport, auditCodes } from '@flow402/protocol/audit'
 import type { Now } from '../clock.ts'
 import type { Db } from '../db/client.ts'
-import { auditLines } from './audit-lines.ts'
+import { type AuditFacts, auditLines } from './audit-lines.ts'
 import { askAtOneInstant, type Question } from './store.ts'
 import { sumRentals, sumTransactions } from './store-books.ts'
 import { readCatalog, readNewestCheck } from './store-catalog.ts'
@@ -12,19 +12,6 @@ import { readEvents, readHolds, readPayments, readRentals, readTransfers } from 
 const lanes = 2
 /** How long a payment may be undecided without a word why, in ms: the time of several tries. */
 export const patienceMs = 300_000
-
-/** What the audit's questions were answered, all at one instant. */
-export type AuditFacts = {
-  books: Awaited<ReturnType<typeof sumTransactions>>
-  rentals: Awaited<ReturnType<typeof sumRentals>>
-  events: Awaited<ReturnType<typeof readEvents>>
-  holds: Awaited<ReturnType<typeof readHolds>>
-  payments: Awaited<ReturnType<typeof readPayments>>
-  transfers: Awaited<ReturnType<typeof readTransfers>>
-  courses: Awaited<ReturnType<typeof readRentals>>
-  catalog: Awaited<ReturnType<typeof readCatalog>>
-  check: Awaited<ReturnType<typeof readNewestCheck>>
-}
 
 /** Recomputes every invariant. Reads only; a market of a million ledger entries takes some two seconds of two cores. */
 export async function runAudit(deps: { db: Db; now: Now }): Promise<AuditReport> {

@@ -96,6 +96,47 @@ export async function postSettlements(tx: Tx, settlements: (Posting & { rentalId
   return new Set(booked.keys())
 }
 
+/** A consumer disputes what the provider earned and has not been paid: it is held. Booked once per dispute. */
+export async function postDisputeOpened(
+  tx: Tx,
+  dispute: Posting & { disputeId: string; rentalId: string; amountAtoms: bigint },
+): Promise<void> {
+  const { disputeId, rentalId, currency, amountAtoms, nowMs } = dispute
+  await addLedgerTransaction(tx, {
+    kind: 'dispute_open',
+    externalId: disputeId,
+    rentalId,
+    currency,
+    signature: null,
+    nowMs,
+    entries: [
+      { account: 'provider', subject: rentalId, amountAtoms },
+      { account: 'disputed', subject: rentalId, amountAtoms: -amountAtoms },
+    ],
+  })
+}
+
+/** A dispute is decided: what was held is owed back to the renter or to the provider again. Booked once per dispute. */
+export async function postDisputeClosed(
+  tx: Tx,
+  dispute: Posting & { disputeId: string; rentalId: string; refundedAtoms: bigint; returnedAtoms: bigint },
+): Promise<void> {
+  const { disputeId, rentalId, currency, refundedAtoms, returnedAtoms, nowMs } = dispute
+  await addLedgerTransaction(tx, {
+    kind: 'dispute_close',
+    externalId: disputeId,
+    rentalId,
+    currency,
+    signature: null,
+    nowMs,
+    entries: [
+      { account: 'disputed', subject: rentalId, amountAtoms: refundedAtoms + returnedAtoms },
+      { account: 'refund', subject: rentalId, amountAtoms: -refundedAtoms },
+      { account: 'provider', subject: rentalId, amountAtoms: -returnedAtoms },
+    ],
+  })
+}
+
 /** Money that came to the escrow for nothing that was ever asked for: owed back. Booked once per chain transaction. */
 export async function postUnmatched(tx: Tx, receipt: Posting & { signature: string; amountAtoms: bigint }): Promise<boolean> {
   const { signature, amountAtoms, currency, nowMs } = receipt

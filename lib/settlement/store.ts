@@ -234,15 +234,17 @@ export async function findPayoutParts(tx: Tx, transferId: string): Promise<Trans
   return rows.map((row) => ({ subject: row.rental_id, amountAtoms: row.amount }))
 }
 
-/** What became of the provider's part of a rental: the transaction that paid it, null while it is owed. Undefined when it earned nothing. */
+/** What became of the provider's part of a rental: the transaction that paid all of it, null while it is owed or disputed. Undefined when it earned nothing. */
 export async function findPayout(db: Db | Tx, rentalId: string): Promise<{ signature: string | null; destination: string } | undefined> {
   const row = await db
     .selectFrom('earning')
     .leftJoin('transfer', 'transfer.id', 'earning.transfer_id')
-    .select(['earning.payout_address', 'transfer.status', 'transfer.signature'])
+    .select(['earning.payout_address', 'earning.disputed_atoms', 'transfer.status', 'transfer.signature'])
     .where('earning.external_id', '=', rentalId)
     .executeTakeFirst()
-  return row && { signature: row.status === 'confirmed' ? row.signature : null, destination: row.payout_address }
+  if (!row) return undefined
+  const isPaid = row.status === 'confirmed' && row.disputed_atoms === 0n
+  return { signature: isPaid ? row.signature : null, destination: row.payout_address }
 }
 
 /**

@@ -1,7 +1,8 @@
 // Endpoints: one table of the HTTP interface, from which the server's routes, the OpenAPI document and the typed client are made.
 import { z } from 'zod'
 import { AuditReport } from './audit.ts'
-import { NodeId, OfferId, PaymentId, RentalId } from './id.ts'
+import { DecideRequest, Dispute, DisputePage, DisputeQuery, DisputeRequest, Evidence } from './dispute.ts'
+import { DisputeId, NodeId, OfferId, PaymentId, RentalId } from './id.ts'
 import { Health, NetworkView } from './network.ts'
 import { Enrolment, EnrolRequest, NodePayouts, PayoutPolicy } from './node.ts'
 import { Offer, OfferPage, OfferQuery } from './offer.ts'
@@ -35,6 +36,7 @@ export type Endpoint = {
 
 const offerParams = z.strictObject({ id: OfferId })
 const rentalParams = z.strictObject({ id: RentalId })
+const disputeParams = z.strictObject({ id: DisputeId })
 const paidProblems = [
   'payment_required',
   'payment_invalid',
@@ -220,6 +222,53 @@ export const endpoints = {
     params: rentalParams,
     answers: { 200: ReserveProof },
     problems: ['unauthorized', 'rental_not_found', 'not_in_reserves'],
+  },
+  openDispute: {
+    method: 'post',
+    path: '/api/rentals/{id}/dispute',
+    summary: 'Hold back what the provider earned and has not been paid yet',
+    access: 'rental',
+    params: rentalParams,
+    body: DisputeRequest,
+    answers: { 201: Dispute },
+    problems: [...bodyProblems, 'unauthorized', 'rental_not_found', 'rental_cannot', 'books_open', 'dispute_too_late', 'dispute_exists'],
+  },
+  getDispute: {
+    method: 'get',
+    path: '/api/rentals/{id}/dispute',
+    summary: 'The dispute of a rental',
+    access: 'party',
+    params: rentalParams,
+    answers: { 200: Dispute },
+    problems: ['unauthorized', 'rental_not_found', 'dispute_not_found'],
+  },
+  disputeEvidence: {
+    method: 'get',
+    path: '/api/disputes/{id}/evidence',
+    summary: 'Usage chain, events, lease and money of a disputed rental',
+    access: 'party',
+    params: disputeParams,
+    answers: { 200: Evidence },
+    problems: ['unauthorized', 'dispute_not_found'],
+  },
+  listDisputes: {
+    method: 'get',
+    path: '/api/admin/disputes',
+    summary: 'Disputes, oldest first; open ones unless told otherwise',
+    access: 'admin',
+    query: DisputeQuery,
+    answers: { 200: DisputePage },
+    problems: ['unauthorized', 'invalid_request'],
+  },
+  decideDispute: {
+    method: 'post',
+    path: '/api/admin/disputes/{id}/decide',
+    summary: 'Say which part of what is held goes back',
+    access: 'admin',
+    params: disputeParams,
+    body: DecideRequest,
+    answers: { 200: Dispute },
+    problems: [...bodyProblems, 'unauthorized', 'dispute_not_found', 'dispute_decided'],
   },
   audit: {
     method: 'get',

@@ -9,6 +9,7 @@ const prefixes = {
   transfer: 'trf',
   ledgerTransaction: 'ltx',
   terminal: 'trm',
+  dispute: 'dsp',
 } as const
 export type IdNoun = keyof typeof prefixes
 
@@ -22,6 +23,7 @@ export const RentalId = idSchema('rental')
 export const PaymentId = idSchema('payment')
 export const TransferId = idSchema('transfer')
 export const TerminalId = idSchema('terminal')
+export const DisputeId = idSchema('dispute')
 
 /** A new id: `rnt_` + UUIDv7 (RFC 9562: 48 bits of Unix milliseconds, then random), so ids sort by time of making. */
 export function newId(noun: IdNoun, nowMs: number = Date.now()): string {
