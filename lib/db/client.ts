@@ -1,6 +1,6 @@
 // The database: one pool with every timeout set, typed by the generated schema.
 import type { Socket } from 'node:net'
-import { Kysely, PostgresDialect, sql, type Transaction } from 'kysely'
+import { CompiledQuery, Kysely, PostgresDialect, sql, type Transaction } from 'kysely'
 import pg from 'pg'
 import type { DB } from './types.ts'
 
@@ -38,10 +38,44 @@ export function openDatabase(url: string, options: { max?: number; silentMs?: nu
   // Silence longer than any statement may take means that the server is gone without a word.
   pool.on('connect', (client) => {
     client.on('error', () => undefined)
+    nameStatements(client)
     const { stream } = (client as unknown as { connection: { stream: Socket } }).connection
     stream.setTimeout(options.silentMs ?? 20_000, () => stream.destroy())
   })
   return new Kysely<DB>({ dialect: new PostgresDialect({ pool }) })
+}
+
+/** Text of every prepared statement -> its name. */
+const names = new Map<string, string>()
+
+/**
+ * A statement of a hot path: built once, and parsed and planned once per connection (a named prepared statement). Its values are written
+ * `:name` in the text, with a cast where PostgreSQL cannot tell their type. Answers its rows.
+ */
+export function prepare<Values extends Record<string, unknown>, Row>(
+  name: string,
+  text: string,
+): (db: Db | Tx, values: Values) => Promise<Row[]> {
+  const keys: string[] = []
+  const numbered = text.replace(/(?<![:\w]):([a-z]\w*)/gi, (_, key: string) => {
+    if (!keys.includes(key)) keys.push(key)
+    return `$${keys.indexOf(key) + 1}`
+  })
+  names.set(numbered, name)
+  return async (db, values) => {
+    const parameters = keys.map((key) => values[key])
+    return (await db.executeQuery<Row>(CompiledQuery.raw(numbered, parameters))).rows
+  }
+}
+
+/** The query builder knows no names: they are added on the way to the server. */
+function nameStatements(client: pg.PoolClient): void {
+  const query = client.query.bind(client) as (query: string | pg.QueryConfig, values?: unknown[]) => Promise<pg.QueryResult>
+  const named = (text: string, values?: unknown[]) => {
+    const name = names.get(text)
+    return name === undefined ? query(text, values) : query({ name, text, ...(values ? { values } : {}) })
+  }
+  client.query = named as typeof client.query
 }
 
 /** Throws when the database does not answer. */
@@ -52,10 +86,15 @@ export async function pingDatabase(db: Db): Promise<void> {
 const retryable = new Set(['40001', '40P01'])
 
 /** Runs `work` in one transaction; repeats it up to 3 times when PostgreSQL broke a tie (40001, 40P01). No network call may happen inside. */
-export async function inTransaction<T>(db: Db, work: (tx: Tx) => Promise<T>): Promise<T> {
+export function inTransaction<T>(db: Db, work: (tx: Tx) => Promise<T>): Promise<T> {
+  return inOneStatement(() => db.transaction().execute(work))
+}
+
+/** Runs a single statement, which is a transaction by itself; repeats it as `inTransaction` does. */
+export async function inOneStatement<T>(work: () => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await db.transaction().execute(work)
+      return await work()
     } catch (error) {
       if (attempt >= 3 || !retryable.has(errorCode(error) ?? '')) throw error
     }

@@ -11,45 +11,6 @@ function chargeSide({ paymentId, rentalId }: Charge, counted: boolean): { accoun
   return counted ? { account: 'held', subject: rentalId } : { account: 'unmatched', subject: paymentId }
 }
 
-/** First phase: a payment was claimed and may land from now on. */
-export function holdCharge(tx: Tx, charge: Charge): Promise<void> {
-  const { paymentId, rentalId, amountAtoms, currency, nowMs } = charge
-  return addHold(tx, {
-    kind: 'charge',
-    externalId: paymentId,
-    subject: rentalId,
-    debit: 'escrow',
-    credit: 'held',
-    currency,
-    amountAtoms,
-    nowMs,
-  })
-}
-
-/**
- * Second phase: the payment landed in the escrow, which grows, and so does what is held for the rental. `counted` false: it came too
- * late to buy anything and is owed back. Booked once per payment; false when it was booked before.
- */
-export async function postCharge(tx: Tx, charge: Charge & { signature: string; counted: boolean }): Promise<boolean> {
-  const { paymentId, rentalId, amountAtoms, currency, signature, nowMs } = charge
-  const side = chargeSide(charge, charge.counted)
-  const transactionId = await addLedgerTransaction(tx, {
-    kind: 'charge',
-    externalId: paymentId,
-    rentalId,
-    currency,
-    signature,
-    nowMs,
-    entries: [
-      { account: 'escrow', subject: side.subject, amountAtoms },
-      { ...side, amountAtoms: -amountAtoms },
-    ],
-  })
-  if (transactionId === undefined) return false
-  await endHold(tx, { kind: 'charge', externalId: paymentId, nowMs }, { transactionId })
-  return true
-}
-
 /** Second phase, the other way: the payment can never land. */
 export async function voidCharge(tx: Tx, { paymentId, nowMs }: { paymentId: string; nowMs: number }): Promise<void> {
   await endHold(tx, { kind: 'charge', externalId: paymentId, nowMs }, 'voided')

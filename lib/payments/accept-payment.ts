@@ -2,21 +2,17 @@
 import { randomUUID } from 'node:crypto'
 import type { PaymentState, Quote } from '@flow402/protocol/payment'
 import { Problem } from '@flow402/protocol/problem'
-import { canRental, type ExtendRequest, type RentalRequest } from '@flow402/protocol/rental'
+import type { ExtendRequest, RentalRequest } from '@flow402/protocol/rental'
 import type { MarketKeys } from '../auth/market-keys.ts'
 import type { Now } from '../clock.ts'
 import type { CrashPoint } from '../crash.ts'
-import { brokenUnique, type Db, inTransaction } from '../db/client.ts'
-import { holdCharge } from '../ledger/post.ts'
-import { findOffer, reserveUnits } from '../offers/store.ts'
+import { brokenUnique, type Db } from '../db/client.ts'
 import { readQuote, requestDigest } from '../rentals/quote-token.ts'
-import { addRental, lockRental } from '../rentals/store.ts'
+import { claimPayment } from './claim-payment.ts'
 import { decidePayment } from './decide-payment.ts'
 import { type Charge, chargeOf, type PaymentProof, type PaymentRail } from './payment-rail.ts'
-import { addPayment, findClaims, findPayment, type NewPayment, type PaymentRecord } from './store.ts'
+import { findClaims, findPayment, type PaymentRecord } from './store.ts'
 
-/** How long a claim is in one worker's hand before the reconciler may take it, in ms. Short, because two hands do no harm: the token guards the broadcast. */
-export const claimMs = 8_000
 /** How long a request waits for an outcome before it answers that none is known yet, in ms. */
 const waitForOutcomeMs = 20_000
 const pollMs = 40
@@ -78,7 +74,7 @@ async function accept(
   const token = randomUUID()
   let claimed: PaymentRecord
   try {
-    claimed = await claim(deps, quote, request, proof, lastValidBlockHeight, token)
+    claimed = await claimPayment(deps, quote, request, proof, lastValidBlockHeight, token)
   } catch (error) {
     const broken = brokenUnique(error)
     if (!broken) throw error
@@ -102,64 +98,6 @@ async function withinPatience(deps: AcceptDeps, claimed: PaymentRecord, deciding
     console.error(JSON.stringify({ level: 'warn', event: 'payment_undecided', payment: claimed.id, message: error.message })),
   )
   return (await findPayment(deps.db, claimed.id)) ?? claimed
-}
-
-/** One transaction: the units, the rental with its frozen terms, and the payment. Nothing has been broadcast yet. */
-async function claim(
-  deps: AcceptDeps,
-  quote: Quote,
-  request: RentalRequest | ExtendRequest,
-  proof: PaymentProof,
-  lastValidBlockHeight: bigint,
-  token: string,
-): Promise<PaymentRecord> {
-  const nowMs = deps.now()
-  const payment: NewPayment = {
-    id: quote.paymentId,
-    rentalId: quote.rentalId,
-    kind: quote.kind,
-    minutes: quote.minutes,
-    amountAtoms: BigInt(quote.amountAtoms),
-    currency: quote.currency,
-    network: quote.network,
-    asset: quote.asset,
-    payTo: quote.payTo,
-    payer: proof.payer,
-    messageHash: proof.messageHash,
-    payload: proof.payload,
-    identifier: proof.identifier ?? null,
-    lastValidBlockHeight,
-    createdAtMs: nowMs,
-    workToken: token,
-    workUntilMs: nowMs + claimMs,
-  }
-  await inTransaction(deps.db, async (tx) => {
-    if (quote.kind === 'rent') {
-      const found = await findOffer(tx, quote.offerId, nowMs)
-      if (!found) throw new Problem('offer_not_found')
-      if (!(await reserveUnits(tx, quote.offerId, quote.units))) throw new Problem('sold_out')
-      const { units, minutes, currency, feeBps } = quote
-      await addRental(tx, {
-        id: quote.rentalId,
-        request: request as RentalRequest,
-        nodeId: found.offer.nodeId,
-        kind: found.offer.kind,
-        perUnit: found.offer.perUnit,
-        maxMinutes: found.offer.maxMinutes,
-        payoutAddress: found.payoutAddress,
-        terms: { units, minutes, currency, feeBps, priceAtomsPerHour: BigInt(quote.priceAtomsPerHour) },
-        payer: proof.payer,
-        nowMs,
-      })
-    } else {
-      const rental = await lockRental(tx, quote.rentalId)
-      if (!rental) throw new Problem('rental_not_found')
-      if (!canRental(rental.status, 'extend')) throw new Problem('rental_cannot', { id: rental.id, state: rental.status, action: 'extend' })
-    }
-    await addPayment(tx, payment)
-    await holdCharge(tx, { ...payment, paymentId: payment.id, nowMs })
-  })
-  return { ...payment, status: 'claimed', signature: null, lastError: null, counted: true, isFinal: false }
 }
 
 /** The payment is claimed already: if it is this very one, wait for what becomes of it; anything else is somebody's second try. */

@@ -1,15 +1,14 @@
 // Deciding a payment: settle it, believe only the chain, and write the one outcome. Used by the request and, after a crash, by the clock.
 import type { Now } from '../clock.ts'
 import type { CrashPoint } from '../crash.ts'
-import { type Db, inTransaction, type Tx } from '../db/client.ts'
-import { postCharge, voidCharge } from '../ledger/post.ts'
+import { type Db, inTransaction } from '../db/client.ts'
+import { voidCharge } from '../ledger/post.ts'
 import { releaseUnits } from '../offers/store.ts'
 import { moveRental } from '../rentals/move-rental.ts'
-import { changeRental, dropUnits, lockRental } from '../rentals/store.ts'
-import { finalizePayment } from './finalize-movement.ts'
+import { dropUnits, lockRental } from '../rentals/store.ts'
 import type { Charge, PaymentRail } from './payment-rail.ts'
 import { findPayment, type PaymentRecord, putBackPayment, setPaymentStatus, setPaymentSubmitted } from './store.ts'
-import { claimMovement } from './store-escrow.ts'
+import { completePayment } from './store-complete.ts'
 
 export type DecideDeps = {
   db: Db
@@ -99,59 +98,15 @@ async function settleFromChain(deps: Deps, payment: PaymentRecord, charge: Charg
   return 'may_settle'
 }
 
-/** Somebody else decided it meanwhile: nothing of ours may stay. */
-class DecidedBefore extends Error {}
-
-/** A landed transaction that was given back before this payment claimed it. */
-class GivenBack extends Error {
-  constructor() {
-    super('its transaction landed unclaimed and goes back to the payer')
-  }
-}
-
 /** Books a payment that the chain confirmed, once, and gives the rental what was bought. Answers the payment as it then is. */
 async function complete(deps: Deps, payment: PaymentRecord, landed: { signature: string; payer: string }): Promise<PaymentRecord> {
-  try {
-    await inTransaction(deps.db, (tx) => book(tx, payment, landed, deps.now()))
-    return { ...payment, status: 'settled', signature: landed.signature, payer: landed.payer }
-  } catch (error) {
-    if (error instanceof DecidedBefore) return reread(deps, payment)
-    if (!(error instanceof GivenBack)) throw error
-    await reject(deps, payment, 'rejected', error.message, ['claimed', 'submitted'])
-    return reread(deps, payment)
+  const completed = await completePayment(deps.db, payment, landed, deps.now())
+  if (completed === 'settled') return { ...payment, status: 'settled', signature: landed.signature, payer: landed.payer }
+  if (completed === 'given_back') {
+    const reason = 'its transaction landed unclaimed and goes back to the payer'
+    await reject(deps, payment, 'rejected', reason, ['claimed', 'submitted'])
   }
-}
-
-async function book(tx: Tx, payment: PaymentRecord, landed: { signature: string; payer: string }, nowMs: number): Promise<void> {
-  const rental = await lockRental(tx, payment.rentalId)
-  if (!rental) throw new Error(`payment ${payment.id} has no rental`)
-  const { id: paymentId, rentalId, amountAtoms, currency } = payment
-  const { signature, payer } = landed
-  const paidUntilMs = rental.paidUntilMs ?? 0
-  const isInTime = payment.kind === 'rent' || (rental.status === 'running' && paidUntilMs > nowMs)
-  // The movement before the payment, as the scan does it: two that lock in one order never wait for each other.
-  const movement = await claimMovement(tx, { signature, paymentId, amountAtoms, nowMs })
-  const isMine = await setPaymentStatus(tx, paymentId, ['claimed', 'submitted'], 'settled', {
-    signature,
-    payer,
-    counted: isInTime,
-    settled_at: new Date(nowMs),
-    work_token: null,
-    work_until: null,
-    last_error: null,
-  })
-  if (!isMine) throw new DecidedBefore()
-  if (!movement) throw new GivenBack()
-  await postCharge(tx, { paymentId, rentalId, amountAtoms, currency, signature, counted: isInTime, nowMs })
-  if (payment.kind === 'rent') await moveRental(tx, rental, 'pay', { prepaid_atoms: amountAtoms, paid_at: new Date(nowMs), payer })
-  else if (isInTime)
-    await changeRental(tx, rental.id, ['running'], {
-      minutes: rental.minutes + payment.minutes,
-      prepaid_atoms: rental.prepaidAtoms + amountAtoms,
-      paid_until: new Date(paidUntilMs + payment.minutes * 60_000),
-      revision: rental.revision + 1,
-    })
-  if (movement.isFinal) await finalizePayment(tx, paymentId, signature, nowMs)
+  return reread(deps, payment)
 }
 
 /** Ends a payment that moved nothing; a rental that it was to open expires and its units are free again. */

@@ -34,35 +34,6 @@ export async function addMovement(
   return added.numInsertedOrUpdatedRows === 1n
 }
 
-/**
- * Takes a landed transaction for a payment, before or after the history showed it. Undefined when it was booked as something else, which
- * then stands: one chain transaction is one thing. `isFinal`: it was seen on a finalized block already.
- */
-export async function claimMovement(
-  tx: Tx,
-  claim: { signature: string; paymentId: string; amountAtoms: bigint; nowMs: number },
-): Promise<{ isFinal: boolean } | undefined> {
-  const row = await tx
-    .insertInto('escrow_movement')
-    .values({
-      signature: claim.signature,
-      fate: 'payment',
-      external_id: claim.paymentId,
-      delta_atoms: claim.amountAtoms,
-      memo: claim.paymentId,
-      created_at: new Date(claim.nowMs),
-    })
-    .onConflict((conflict) =>
-      conflict
-        .column('signature')
-        .doUpdateSet({ fate: 'payment', external_id: claim.paymentId })
-        .where('escrow_movement.fate', '=', 'waiting'),
-    )
-    .returning('slot')
-    .executeTakeFirst()
-  return row && { isFinal: row.slot !== null }
-}
-
 /** A fork took a movement away before it was final: its signature may be claimed again if it lands again. */
 export async function forgetMovement(tx: Tx, signature: string): Promise<void> {
   await tx

@@ -1,7 +1,7 @@
 // Payments in SQL: every outside effect is claimed here first, in rows that can exist once.
 import type { PaymentState } from '@flow402/protocol/payment'
 import type { Updateable } from 'kysely'
-import type { Db, Tx } from '../db/client.ts'
+import { type Db, prepare, type Tx } from '../db/client.ts'
 import type { DB } from '../db/types.ts'
 import type { PaidBy } from './payment-rail.ts'
 
@@ -113,40 +113,10 @@ export async function findClaims(
   return { ...(sameQuote ? { sameQuote } : {}), ...(sameMessage ? { sameMessage } : {}), ...(sameIdentifier ? { sameIdentifier } : {}) }
 }
 
-/** A payment as it is when it is claimed. */
+/** A payment as it is when it is claimed, in hand of `workToken` until `workUntilMs`. From `lastValidBlockHeight` on it can be told that it never landed. */
 export type NewPayment = Omit<PaymentRecord, 'status' | 'signature' | 'lastError' | 'counted' | 'isFinal' | 'lastValidBlockHeight'> & {
   lastValidBlockHeight: bigint
   workUntilMs: number
-}
-
-/**
- * Adds a claimed payment, in hand of `workToken` until `workUntilMs`. From `lastValidBlockHeight` on it can be told that it never landed.
- * A second claim of the same id, message or identifier breaks a unique constraint.
- */
-export async function addPayment(tx: Tx, payment: NewPayment): Promise<void> {
-  await tx
-    .insertInto('payment')
-    .values({
-      id: payment.id,
-      rental_id: payment.rentalId,
-      kind: payment.kind,
-      status: 'claimed',
-      minutes: payment.minutes,
-      amount_atoms: payment.amountAtoms,
-      currency: payment.currency,
-      network: payment.network,
-      asset: payment.asset,
-      pay_to: payment.payTo,
-      payer: payment.payer,
-      message_hash: payment.messageHash,
-      payload: JSON.stringify(payment.payload),
-      identifier: payment.identifier,
-      last_valid_block_height: payment.lastValidBlockHeight,
-      created_at: new Date(payment.createdAtMs),
-      work_token: payment.workToken,
-      work_until: new Date(payment.workUntilMs),
-    })
-    .execute()
 }
 
 /** Writes a status if the payment is still in one it may leave; false when somebody else was first. */
@@ -166,16 +136,16 @@ export async function setPaymentStatus(
   return moved.numUpdatedRows === 1n
 }
 
+const submit = prepare<{ id: string; workToken: string; signature: string | null }, { id: string }>(
+  'submit_payment',
+  `update payment set status = 'submitted', signature = coalesce(:signature, signature)
+  where id = :id and status in ('claimed', 'submitted') and work_token = :workToken
+  returning id`,
+)
+
 /** Stores, before the broadcast, that it may land from now on, and the signature if it is known. False when the claim is not in hand any more. */
 export async function setPaymentSubmitted(db: Db, id: string, workToken: string, signature: string | null): Promise<boolean> {
-  const moved = await db
-    .updateTable('payment')
-    .set((eb) => ({ status: 'submitted', signature: eb.fn.coalesce(eb.val(signature), 'signature') }))
-    .where('id', '=', id)
-    .where('status', 'in', ['claimed', 'submitted'])
-    .where('work_token', '=', workToken)
-    .executeTakeFirst()
-  return moved.numUpdatedRows === 1n
+  return (await submit(db, { id, workToken, signature })).length === 1
 }
 
 /** Takes undecided payments that nobody has in hand, oldest first. */

@@ -1,6 +1,6 @@
 // Rentals in SQL: the agreement with its frozen terms, and status writes guarded by the status they leave.
 import type { PerUnit } from '@flow402/protocol/node'
-import type { EndReason, Rental, RentalRequest, RentalState } from '@flow402/protocol/rental'
+import type { EndReason, Rental, RentalState } from '@flow402/protocol/rental'
 import { sql, type Updateable } from 'kysely'
 import type { Db, Tx } from '../db/client.ts'
 import type { DB } from '../db/types.ts'
@@ -162,52 +162,6 @@ export async function findRental(db: Db | Tx, id: string): Promise<RentalRecord 
 export async function lockRental(tx: Tx, id: string): Promise<RentalRecord | undefined> {
   const row = await rentalQuery(tx).where('rental.id', '=', id).forUpdate('rental').executeTakeFirst()
   return row && rentalFromRow(row)
-}
-
-/** Everything a new rental is made of; `terms` come from a quote that we signed. */
-export type NewRental = {
-  id: string
-  request: RentalRequest
-  nodeId: string
-  kind: 'ram' | 'gpu'
-  perUnit: PerUnit
-  maxMinutes: number
-  payoutAddress: string
-  terms: { units: number; minutes: number; priceAtomsPerHour: bigint; currency: string; feeBps: number }
-  payer: string
-  nowMs: number
-}
-
-/** Adds a rental in state requested, holding its units. */
-export async function addRental(tx: Tx, rental: NewRental): Promise<void> {
-  await tx
-    .insertInto('rental')
-    .values({
-      id: rental.id,
-      offer_id: rental.request.offerId,
-      node_id: rental.nodeId,
-      status: 'requested',
-      units: rental.terms.units,
-      minutes: rental.terms.minutes,
-      max_minutes: rental.maxMinutes,
-      kind: rental.kind,
-      ram_mb: rental.perUnit.ramMb,
-      cpu_millis: rental.perUnit.cpuMillis,
-      disk_mb: rental.perUnit.diskMb,
-      gpu_name: rental.perUnit.gpuName ?? null,
-      vram_mb: rental.perUnit.vramMb ?? null,
-      price_atoms_per_hour: rental.terms.priceAtomsPerHour,
-      currency: rental.terms.currency,
-      fee_bps: rental.terms.feeBps,
-      payout_address: rental.payoutAddress,
-      image: rental.request.image ?? null,
-      command: rental.request.command ? JSON.stringify(rental.request.command) : null,
-      env: JSON.stringify(rental.request.env ?? {}),
-      ssh_public_key: rental.request.sshPublicKey ?? null,
-      payer: rental.payer,
-      created_at: new Date(rental.nowMs),
-    })
-    .execute()
 }
 
 /** Columns that may be written beside a status. */
