@@ -43,9 +43,6 @@ const historyPagesAtMost = 25
 const scanPage = 100
 const scanAtOnce = 10
 
-/** What the rail needs of the chain. */
-export type Chain = ReturnType<typeof openChain>
-
 /** A signer from a 32-byte Ed25519 seed in base64url. */
 export function signerFromSeed(seed: string): Promise<KeyPairSigner> {
   return createKeyPairSignerFromPrivateKeyBytes(new Uint8Array(Buffer.from(seed, 'base64url')))
@@ -249,25 +246,6 @@ export function openChain(config: {
     async escrowBalance(): Promise<{ slot: bigint; atoms: bigint }> {
       const { context, value } = await rpc.getTokenAccountBalance(await escrowAccount, { commitment: 'finalized' }).send(timeout())
       return { slot: context.slot, atoms: BigInt(value.amount) }
-    },
-
-    /** Runs a transaction without sending it, unsigned places allowed; says why it would fail. Throws when the RPC cannot be asked. */
-    async simulate(wire: string): Promise<string | undefined> {
-      const { value } = await rpc
-        .simulateTransaction(wire as Base64EncodedWireTransaction, { encoding: 'base64', commitment: 'confirmed', sigVerify: false })
-        .send(timeout(8_000))
-      return value.err ? inWords(value.err) : undefined
-    },
-
-    /** Sends once, without preflight: it was simulated before. */
-    async send(wire: string): Promise<string> {
-      return rpc
-        .sendTransaction(wire as Base64EncodedWireTransaction, {
-          encoding: 'base64',
-          skipPreflight: true,
-          preflightCommitment: 'confirmed',
-        })
-        .send(timeout())
     },
 
     /** The escrow's own token account. */
