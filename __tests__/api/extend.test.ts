@@ -70,7 +70,7 @@ test('an extension that lands after the rental ended buys nothing and goes back 
   }
   expect(await market.usdcOf(friend.address)).toBe(before)
   expect(await market.rental(id)).toMatchObject({ state: 'settled', minutes: 10, prepaidAtoms: '10000' })
-  expect((await extend(id, header)).status).toBe(200)
+  expect(await extend(id, header)).toMatchObject({ status: 409, body: { code: 'payment_too_late', refundedAtoms: '5000' } })
   await expectBalanced()
 })
 

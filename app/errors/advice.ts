@@ -9,6 +9,7 @@ export const advice: Record<ProblemCode, string> = {
   payment_failed: 'The transaction reached the chain and failed there. Nothing was charged; ask for a new quote.',
   payment_already_used: 'This payment belongs to another rental or extension. Ask for a new quote and sign anew.',
   payment_not_found: 'Check the payment id; it is in the 402 body and in the 202 answer.',
+  payment_too_late: 'It bought nothing. The whole amount goes back to the wallet that paid, without anything to do.',
   payment_identifier_reused:
     'Nothing was charged. Send the first payment again for its outcome, or take a new identifier for a new payment.',
   quote_invalid: 'Echo the requirements of the 402 unchanged, `extra` included. Quotes of another market are not valid here.',

@@ -28,6 +28,10 @@ const byCode: Record<string, Omit<PayErrorWords, 'isUnsure'>> = {
     text: 'Nothing was charged. Check that the wallet holds enough USDC and try again.',
   },
   payment_already_used: { title: 'This payment was used already', text: 'It pays for another rental; look at your rentals.' },
+  payment_too_late: {
+    title: 'The rental had ended before the payment arrived',
+    text: 'It bought nothing. The whole amount goes back to your wallet by itself.',
+  },
   duration_out_of_range: { title: 'This many minutes are not offered', text: 'Choose a time within the offer’s limits.' },
   rental_cannot: { title: 'The rental is no longer running', text: 'It cannot be extended. You were not charged.' },
   quotes_paused: { title: 'New rentals are paused for now', text: 'You were not charged. Try again in a few minutes.' },

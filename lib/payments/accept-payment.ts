@@ -115,5 +115,11 @@ async function follow(deps: AcceptDeps, quote: Quote, charge: Charge, proof: Pay
 function outcome(quote: Quote, charge: Charge, payment: PaymentRecord): Accepted {
   if (payment.status === 'rejected' || payment.status === 'expired')
     throw new Problem('payment_failed', { paymentId: payment.id, reason: payment.lastError ?? payment.status })
+  if (payment.status === 'settled' && !payment.counted)
+    throw new Problem('payment_too_late', {
+      paymentId: payment.id,
+      refundedAtoms: payment.amountAtoms.toString(),
+      transaction: payment.signature,
+    })
   return { quote, charge, state: payment.status, signature: payment.signature, payer: payment.payer }
 }

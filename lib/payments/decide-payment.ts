@@ -101,7 +101,9 @@ async function settleFromChain(deps: Deps, payment: PaymentRecord, charge: Charg
 /** Books a payment that the chain confirmed, once, and gives the rental what was bought. Answers the payment as it then is. */
 async function complete(deps: Deps, payment: PaymentRecord, landed: { signature: string; payer: string }): Promise<PaymentRecord> {
   const completed = await completePayment(deps.db, payment, landed, deps.now())
-  if (completed === 'settled') return { ...payment, status: 'settled', signature: landed.signature, payer: landed.payer }
+  // What opens a rental always counts; whether more minutes came in time is known afterwards.
+  if (completed === 'settled' && payment.kind === 'rent')
+    return { ...payment, status: 'settled', signature: landed.signature, payer: landed.payer }
   if (completed === 'given_back') {
     const reason = 'its transaction landed unclaimed and goes back to the payer'
     await reject(deps, payment, 'rejected', reason, ['claimed', 'submitted'])

@@ -52,7 +52,7 @@ const paidProblems = [
 export const idempotencyProblems = ['idempotency_key_invalid', 'idempotency_in_flight', 'idempotency_key_reused'] as const
 const bodyProblems = ['invalid_request', 'invalid_json', 'unsupported_media_type', 'too_large'] as const
 const rentProblems = ['quotes_paused', 'offer_not_found', 'offer_offline', 'sold_out', 'duration_out_of_range'] as const
-const extendProblems = ['unauthorized', 'rental_not_found', 'rental_cannot', 'duration_out_of_range'] as const
+const extendProblems = ['unauthorized', 'rental_not_found', 'rental_cannot', 'duration_out_of_range', 'payment_too_late'] as const
 
 /** Every endpoint of the market. */
 export const endpoints = {

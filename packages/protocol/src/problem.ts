@@ -7,6 +7,7 @@ export const problems = {
   payment_invalid: { status: 422, title: 'The payment does not satisfy the quote' },
   payment_failed: { status: 402, title: 'The payment failed on chain and nothing was charged' },
   payment_already_used: { status: 409, title: 'This payment already pays for something else' },
+  payment_too_late: { status: 409, title: 'The payment landed after the rental had ended; all of it goes back' },
   payment_identifier_reused: { status: 409, title: 'This payment identifier was used for another payment' },
   payment_not_found: { status: 404, title: 'No such payment' },
   quote_invalid: { status: 422, title: 'The quote was not signed by this market' },
