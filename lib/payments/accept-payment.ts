@@ -7,11 +7,11 @@ import type { MarketKeys } from '../auth/market-keys.ts'
 import type { Now } from '../clock.ts'
 import type { CrashPoint } from '../crash.ts'
 import { brokenUnique, type Db } from '../db/client.ts'
-import { readQuote, requestDigest } from '../rentals/quote-token.ts'
 import { claimPayment } from './claim-payment.ts'
 import { decidePayment } from './decide-payment.ts'
-import { type Charge, chargeOf, type PaymentProof, type PaymentRail } from './payment-rail.ts'
-import { findClaims, findPayment, type PaymentRecord } from './store.ts'
+import type { Charge, PaymentProof, PaymentRail } from './payment-rail.ts'
+import { readPayment, type Wanted } from './read-payment.ts'
+import { findPayment, type PaymentRecord } from './store.ts'
 
 /** How long a request waits for an outcome before it answers that none is known yet, in ms. */
 const waitForOutcomeMs = 20_000
@@ -27,39 +27,17 @@ export type Accepted = { quote: Quote; charge: Charge; state: PaymentState; sign
  * and chain_unavailable before anything was claimed.
  */
 export async function acceptRental(deps: AcceptDeps, request: RentalRequest, header: string): Promise<Accepted> {
-  return accept(deps, 'rent', request, header, undefined)
+  return accept(deps, { kind: 'rent', request }, header)
 }
 
 /** Takes the money for more minutes of a running rental. Problems as for a rental, and rental_not_found, rental_cannot. */
 export async function acceptExtension(deps: AcceptDeps, rentalId: string, request: ExtendRequest, header: string): Promise<Accepted> {
-  return accept(deps, 'extend', request, header, rentalId)
+  return accept(deps, { kind: 'extend', rentalId, request }, header)
 }
 
-async function accept(
-  deps: AcceptDeps,
-  kind: Quote['kind'],
-  request: RentalRequest | ExtendRequest,
-  header: string,
-  rentalId: string | undefined,
-): Promise<Accepted> {
-  const proof = deps.rail.readProof(header)
-  const quote = await readQuote(deps.keys, proof.quoteToken)
-  if (quote.kind !== kind || quote.requestDigest !== requestDigest(request) || (rentalId !== undefined && quote.rentalId !== rentalId))
-    throw new Problem('quote_mismatch')
-  const charge = chargeOf(quote)
-
-  const identifier = proof.identifier ?? null
-  const { sameQuote, sameMessage, sameIdentifier } = await findClaims(deps.db, {
-    id: quote.paymentId,
-    messageHash: proof.messageHash,
-    identifier,
-  })
-  if (sameQuote) return follow(deps, quote, charge, proof, sameQuote)
-  if (sameMessage) throw new Problem('payment_already_used', { paymentId: sameMessage.id })
-  if (sameIdentifier) throw new Problem('payment_identifier_reused', { paymentId: sameIdentifier.id })
-
-  deps.rail.checkProof(proof, charge)
-  if (quote.exp * 1000 < deps.now()) throw new Problem('quote_expired', { expiredAt: new Date(quote.exp * 1000).toISOString() })
+async function accept(deps: AcceptDeps, wanted: Wanted, header: string): Promise<Accepted> {
+  const { proof, quote, charge, claimed: known } = await readPayment(deps, wanted, header)
+  if (known) return follow(deps, quote, charge, proof, known)
 
   // Judged before it is claimed: what could not settle holds no units and leaves no trace, and may be sent again.
   // The height bounds the claim: past it the signed transaction is worthless, and what did not land never will.
@@ -74,7 +52,7 @@ async function accept(
   const token = randomUUID()
   let claimed: PaymentRecord
   try {
-    claimed = await claimPayment(deps, quote, request, proof, lastValidBlockHeight, token)
+    claimed = await claimPayment(deps, quote, wanted.request, proof, lastValidBlockHeight, token)
   } catch (error) {
     const broken = brokenUnique(error)
     if (!broken) throw error
