@@ -93,7 +93,7 @@ const part: fc.Arbitrary<Part> = fc.oneof(
   { weight: 8, arbitrary: plain({ do: doing('work'), worker: fc.constantFrom(...workers), death }) as fc.Arbitrary<Part> },
 )
 
-const ms = fc.constantFrom(400, 1_000, 5_000, 9_000, 20_000, 45_000, 65_000, 95_000, 130_000, 200_000, 400_000, 700_000)
+const ms = fc.constantFrom(400, 400, 1_000, 1_000, 5_000, 5_000, 9_000, 20_000, 45_000, 65_000, 95_000, 130_000, 400_000, 700_000)
 
 const command: fc.Arbitrary<Command> = fc.oneof(
   { weight: 8, arbitrary: part },
@@ -108,7 +108,7 @@ const command: fc.Arbitrary<Command> = fc.oneof(
     arbitrary: plain({ do: doing('use'), which, moreSeconds: fc.constantFrom(0, 0, 0, 1, 70, 100_000) }) as fc.Arbitrary<Command>,
   },
   { weight: 1, arbitrary: plain({ do: doing('exit'), which }) as fc.Arbitrary<Command> },
-  { weight: 6, arbitrary: plain({ do: doing('pass'), ms }) as fc.Arbitrary<Command> },
+  { weight: 4, arbitrary: plain({ do: doing('pass'), ms }) as fc.Arbitrary<Command> },
   { weight: 4, arbitrary: fc.constant<Command>({ do: 'round' }) },
   {
     weight: 1,
@@ -145,4 +145,7 @@ const command: fc.Arbitrary<Command> = fc.oneof(
 )
 
 /** A sequence: enough commands that something can go wrong, 9 on average. */
-export const sequenceOfCommands = fc.array(command, { minLength: 6, maxLength: 12, size: 'max' })
+const sequenceOfCommands = fc.array(command, { minLength: 6, maxLength: 12, size: 'max' })
+
+/** Sequences that share their time, each with a machine and wallets of its own. */
+export const groupOfSequences = fc.array(sequenceOfCommands, { minLength: 1, maxLength: 8, size: 'max' })

@@ -3,7 +3,6 @@ import { createHash, generateKeyPairSync, type KeyObject, sign } from 'node:cryp
 import { type LeaseEnd, type LeaseOrder, type LeasePhase, type LeaseStatus, OrderClaims } from '@flow402/protocol/lease'
 import { firstPrevHash, type SignedUsage, type UsageRecord, usageBytes } from '@flow402/protocol/usage'
 import { takeUsage } from '../../lib/metering/take-usage.ts'
-import type { NodeLink } from '../../lib/provisioning/node-link.ts'
 import { takeLeaseStatus } from '../../lib/provisioning/take-lease-status.ts'
 import type { Process } from './world.ts'
 
@@ -121,14 +120,11 @@ export function openMachine(nodeId: string, privateKey: KeyObject, now: () => nu
         if (outbox[0] === next) outbox.shift()
       }
     },
-    link: {
-      isConnected: (id: string) => id === nodeId && connection.isOpen,
-      async putLease(id: string, _rentalId: string, signed: string): Promise<void> {
-        if (id !== nodeId || !connection.isOpen) throw new Error('the machine is not there')
-        const { aud, ...order } = OrderClaims.parse(JSON.parse(Buffer.from(signed.split('.')[1] ?? '', 'base64url').toString()))
-        if (aud !== nodeId) throw new Error('the order is for another machine')
-        take(order)
-      },
-    } as NodeLink,
+    /** Takes an order as it comes over the tunnel. */
+    take(signed: string): void {
+      const { aud, ...order } = OrderClaims.parse(JSON.parse(Buffer.from(signed.split('.')[1] ?? '', 'base64url').toString()))
+      if (aud !== nodeId) throw new Error('the order is for another machine')
+      take(order)
+    },
   }
 }

@@ -47,23 +47,30 @@ export function chargeFor(rental: Pick<SeenRental, 'units' | 'price' | 'minutes'
   return charge > rental.prepaid ? rental.prepaid : charge
 }
 
-/** The model of one sequence. `price` and `feeBps` are the market's terms, `unitsTotal` what the machine has. */
-export function openModel(terms: { price: bigint; feeBps: number; unitsTotal: number; dustAtoms: bigint; truth: ChainTruth }) {
-  const { truth } = terms
+/**
+ * The model of one sequence. `price` and `feeBps` are the market's terms, `unitsTotal` what the machine has, `dropped` the signatures that a
+ * fork took away at some time.
+ */
+export function openModel(terms: {
+  price: bigint
+  feeBps: number
+  unitsTotal: number
+  dustAtoms: bigint
+  truth: ChainTruth
+  dropped: Set<string>
+}) {
+  const { truth, dropped } = terms
   const agreed = new Map<string, Agreed>()
   /** Per rental: where the seconds of each signed usage record end; a machine that forgot everything begins its numbers anew. */
   const told = new Map<string, { seq: number; toSecond: number }[]>()
   const stopped = new Set<string>()
   const exited = new Set<string>()
-  /** Signatures that a fork took away at some time. */
-  const dropped = new Set<string>()
   let before: Seen | undefined
   let lastSeenMs = 0
   let isLostForLong = false
 
   const model = {
     agreed,
-    dropped,
     /** A price was asked for: it must be the ceiling of the whole. */
     quoted(quote: Agreed): void {
       const exact = ceilDivide(BigInt(quote.units) * terms.price * BigInt(quote.minutes * 60), 3600n)
@@ -142,7 +149,7 @@ export function openModel(terms: { price: bigint; feeBps: number; unitsTotal: nu
       hold(old.finalizedAt === null || payment.status === 'settled', `P3: ${payment.id} was final and is ${payment.status}`)
       hold(old.messageHash === payment.messageHash, `P1: ${payment.id} is another message now`)
     }
-    hold(!/violates|duplicate|deadlock|syntax|undefined|not a function/i.test(payment.lastError ?? ''), `error: ${payment.lastError}`)
+    hold(!/violates|duplicate key|deadlock|syntax|undefined|not a function/i.test(payment.lastError ?? ''), `error: ${payment.lastError}`)
     if (payment.status === old?.status) return
     if (payment.status === 'settled') {
       const landed = payment.signature === null ? undefined : truth.find(payment.signature)

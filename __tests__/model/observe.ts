@@ -3,6 +3,7 @@ import type { World } from './world.ts'
 
 export type SeenRental = {
   id: string
+  offerId: string
   status: 'requested' | 'paid' | 'starting' | 'running' | 'ending' | 'settled' | 'expired'
   endReason: string | null
   units: number
@@ -48,6 +49,8 @@ export type SeenTransfer = {
   amount: bigint
   status: 'owed' | 'signed' | 'confirmed'
   signature: string | null
+  /** The rentals that a payout is for. */
+  rentalIds: string[] | null
 }
 /** The sum of an account of a rental, over its ledger entries. */
 export type SeenSum = { subject: string; account: string; atoms: bigint }
@@ -62,16 +65,16 @@ export type Seen = {
 const at = (column: string) => `(extract(epoch from ${column}) * 1000)::bigint`
 
 const question = `
-  with r as (select * from rental where offer_id = $1), p as (select * from payment where rental_id in (select id from r)),
+  with r as (select * from rental where offer_id = any($1)), p as (select * from payment where rental_id in (select id from r)),
   t as (
     select * from transfer where rental_id in (select id from r)
     union select transfer.* from transfer join earning on earning.transfer_id = transfer.id where earning.rental_id in (select id from r)
     union select * from transfer where kind = 'refund' and external_id = any($2)
   )
   select
-    (select units_reserved from offer where id = $1) as "unitsReserved",
+    (select json_object_agg(id, units_reserved) from offer where id = any($1)) as units,
     (select coalesce(json_agg(json_build_object(
-      'id', id, 'status', status, 'endReason', end_reason, 'units', units, 'minutes', minutes, 'price', price_atoms_per_hour,
+      'id', id, 'offerId', offer_id, 'status', status, 'endReason', end_reason, 'units', units, 'minutes', minutes, 'price', price_atoms_per_hour,
       'feeBps', fee_bps, 'unitsHeld', units_held, 'assignedAt', ${at('assigned_at')}, 'startedAt', ${at('started_at')},
       'paidUntil', ${at('paid_until')}, 'endedAt', ${at('ended_at')}, 'usageClosedAt', ${at('usage_closed_at')},
       'booksClosedAt', ${at('books_closed_at')}, 'metered', metered_seconds, 'prepaid', prepaid_atoms, 'charged', charged_atoms,
@@ -85,7 +88,8 @@ const question = `
     )), '[]') from p) as payments,
     (select coalesce(json_agg(json_build_object(
       'id', id, 'rentalId', rental_id, 'kind', kind, 'externalId', external_id, 'destination', destination, 'amount', amount_atoms,
-      'status', status, 'signature', signature
+      'status', status, 'signature', signature,
+      'rentalIds', (select json_agg(rental_id) from earning where transfer_id = t.id)
     )), '[]') from t) as transfers,
     (select coalesce(json_agg(s), '[]') from (
       select subject, account, sum(amount_atoms) as atoms from ledger_entry where subject in (select id from r) group by subject, account
@@ -93,11 +97,11 @@ const question = `
 
 const amounts = new Set(['price', 'prepaid', 'charged', 'fee', 'payout', 'refund', 'amount', 'atoms', 'lastValidHeight'])
 
-/** Everything of the sequence of this offer; `strays`: the signatures of receipts that nobody asked for. */
-export async function observe(world: World, offerId: string, strays: string[]): Promise<Seen> {
-  const [row] = await world.sql<
-    { unitsReserved: number } & Record<'rentals' | 'payments' | 'transfers' | 'sums', Record<string, unknown>[]>
-  >(question, [offerId, strays])
+type Rows = Record<'rentals' | 'payments' | 'transfers' | 'sums', Record<string, unknown>[]> & { units: Record<string, number> }
+
+/** Everything of the sequences of these offers, one by one; `debts`: what their refunds may answer. Transfers for no rental are in every one. */
+export async function observe(world: World, offerIds: string[], debts: string[]): Promise<(offerId: string) => Seen> {
+  const [row] = await world.sql<Rows>(question, [offerIds, debts])
   if (!row) throw new Error('nothing was seen')
   const read = <T>(rows: Record<string, unknown>[]) =>
     rows.map((each) => {
@@ -105,11 +109,21 @@ export async function observe(world: World, offerId: string, strays: string[]): 
       return each as T
     })
   const byId = <T extends { id: string }>(rows: T[]) => new Map(rows.map((each) => [each.id, each]))
-  return {
-    unitsReserved: row.unitsReserved,
-    rentals: byId(read<SeenRental>(row.rentals)),
-    payments: byId(read<SeenPayment>(row.payments)),
-    transfers: byId(read<SeenTransfer>(row.transfers)),
-    sums: read<SeenSum>(row.sums),
+  const [rentals, payments, transfers, sums] = [
+    read<SeenRental>(row.rentals),
+    read<SeenPayment>(row.payments),
+    read<SeenTransfer>(row.transfers),
+    read<SeenSum>(row.sums),
+  ]
+  return (offerId) => {
+    const mine = new Set(rentals.filter((rental) => rental.offerId === offerId).map(({ id }) => id))
+    const isMine = ({ rentalId, rentalIds }: SeenTransfer) => (rentalIds ?? [rentalId]).some((id) => id === null || mine.has(id))
+    return {
+      unitsReserved: row.units[offerId] ?? -1,
+      rentals: byId(rentals.filter(({ id }) => mine.has(id))),
+      payments: byId(payments.filter(({ rentalId }) => mine.has(rentalId))),
+      transfers: byId(transfers.filter(isMine)),
+      sums: sums.filter(({ subject }) => mine.has(subject)),
+    }
   }
 }

@@ -1,11 +1,11 @@
 // Running many sequences: random ones from a seed, in worlds that are made anew every few hundred, and the first failure in its smallest form.
 import fc from 'fast-check'
-import { type Command, sequenceOfCommands } from './commands.ts'
-import { compareReserves, listen, runSequence } from './sequence.ts'
+import { type Command, groupOfSequences } from './commands.ts'
+import { compareReserves, listen, runGroup } from './group.ts'
 import { openWorld, type World } from './world.ts'
 
-/** A failure that happened once: replayed first in every run. `path` is fast-check's way to the smallest form. */
-export type Regression = { seed: number; path: string; what: string }
+/** A failure that happened once, replayed first in every run: its commands, or fast-check's seed and path to them. */
+export type Regression = { what: string; sequences: readonly (readonly Command[])[] } | { what: string; seed: number; path: string }
 export type Ran = {
   sequences: number
   commands: number
@@ -13,10 +13,12 @@ export type Ran = {
   crashes: number
   forks: number
   seconds: number
-  failure: { seed: number; path: string; what: string; commands: readonly Command[] } | undefined
+  failure: { seed: number; afterSeconds: number; path: string; what: string; sequences: readonly (readonly Command[])[] } | undefined
 }
 type Database = { url: string; drop(): Promise<void> }
 
+/** How long a smaller form of a failure is looked for, in ms. */
+const shrinkMs = 40_000
 /** How many sequences share a world: long enough to be cheap, short enough that its tables stay small. */
 const perWorld = 300
 
@@ -49,30 +51,59 @@ export async function runSequences(options: {
     return open.world
   }
 
-  for (let left = options.count, seed = options.seed; left > 0 && !ran.failure; left -= perWorld, seed++) {
-    const property = fc.asyncProperty(sequenceOfCommands, fc.scheduler(), async (commands, scheduler) => {
+  for (let seed = options.seed; ran.sequences < options.count && !ran.failure; seed++) {
+    const first = ran.sequences
+    let failedAt: number | undefined
+    const property = fc.asyncProperty(groupOfSequences, fc.scheduler(), async (lists, scheduler) => {
+      // A smaller form is looked for, but not for ever.
+      if (failedAt !== undefined && performance.now() - failedAt > shrinkMs) return
+      if (failedAt === undefined && ran.sequences >= Math.min(options.count, first + perWorld)) return
       try {
-        ran.commands += await runSequence(await world(), commands, scheduler)
-        ran.sequences++
+        const commands = await runGroup(await world(), lists, scheduler)
+        if (failedAt !== undefined) return
+        ran.commands += commands
+        ran.sequences += lists.length
       } catch (error) {
-        // What failed may have left anything behind: the next sequence must not suffer for it.
+        failedAt ??= performance.now()
+        // What failed may have left anything behind: the next group must not suffer for it.
         await close()
         throw error
       }
     })
-    const found = await fc.check(property, { seed, numRuns: Math.min(left, perWorld), ...(options.path ? { path: options.path } : {}) })
+    const found = await fc.check(property, { seed, numRuns: perWorld, ...(options.path ? { path: options.path } : {}) })
     if (found.failed && found.counterexample)
       ran.failure = {
         seed,
+        afterSeconds: ((failedAt ?? startedAt) - startedAt) / 1000,
         path: found.counterexamplePath ?? '',
         what: String((found.errorInstance as Error | undefined)?.stack ?? found.errorInstance),
-        commands: found.counterexample[0],
+        sequences: found.counterexample[0],
       }
     if (open && !ran.failure) await atTheEnd(open.world)
     await close()
   }
   ran.seconds = (performance.now() - startedAt) / 1000
   return ran
+}
+
+/** Runs what failed once. Throws Violation when it fails again. */
+export async function replay(regression: Regression, freshDatabase: () => Promise<Database>): Promise<void> {
+  if ('path' in regression) {
+    const { seed, path } = regression
+    const { failure } = await runSequences({ count: 1, seed, path, freshDatabase })
+    if (failure) throw new Error(`${regression.what}: ${failure.what}`)
+    return
+  }
+  listen()
+  const database = await freshDatabase()
+  const world = await openWorld(database.url)
+  try {
+    await runGroup(world, regression.sequences)
+    await atTheEnd(world)
+  } finally {
+    await world.close()
+    await database.drop()
+  }
 }
 
 /** Of the whole world: chain and books agree, and every ledger transaction and account is what its entries say. */
@@ -100,11 +131,12 @@ export function inWords(ran: Ran): string {
     `${sequences} sequences, ${commands} commands (${perSequence} each), ${crashes} crashes injected, ${forks} forks, ` +
     `${statements} statements, ${failure ? 1 : 0} violations, ${seconds.toFixed(1)} s`
   if (!failure) return line
-  const { seed, path, what, commands: smallest } = failure
+  const { seed, path, what, afterSeconds, sequences: smallest } = failure
   return [
     line,
     what,
-    `the smallest form: ${JSON.stringify(smallest)}`,
-    `to keep it, add to __tests__/model/regressions.json: ${JSON.stringify({ seed, path, what: what.split('\n')[0] })}`,
+    `found after ${afterSeconds.toFixed(1)} s`,
+    `again: npm run test:model -- 1 ${seed} ${path}`,
+    `to keep it, add to __tests__/model/regressions.json: ${JSON.stringify({ what: what.split('\n')[0], sequences: smallest })}`,
   ].join('\n')
 }

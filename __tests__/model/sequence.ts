@@ -1,4 +1,4 @@
-// One sequence: its own machine, offer and wallets in a shared world; runs commands against the real verbs and the model beside them.
+// One sequence: its own machine, offer and wallets in a shared world; its commands call the real verbs, its model watches.
 import { newId } from '@flow402/protocol/id'
 import { Problem } from '@flow402/protocol/problem'
 import { signMockPayment } from '@flow402/sdk/pay-mock'
@@ -12,6 +12,7 @@ import type { MockLanded } from '../../lib/payments/mock-chain.ts'
 import { reconcilePayments } from '../../lib/payments/reconcile-payments.ts'
 import { scanEscrow } from '../../lib/payments/scan-escrow.ts'
 import { assignRentals } from '../../lib/provisioning/assign-rentals.ts'
+import type { NodeLink } from '../../lib/provisioning/node-link.ts'
 import { sendAllOrders, sendUnsentOrders } from '../../lib/provisioning/send-orders.ts'
 import { quoteExtension, quoteRental, type SignedQuote } from '../../lib/rentals/quote-rental.ts'
 import { closeBooks } from '../../lib/settlement/close-books.ts'
@@ -23,49 +24,47 @@ import type { Command, Part, Worker } from './commands.ts'
 import { workers } from './commands.ts'
 import { machineKey, openMachine } from './machine.ts'
 import { isQuiet, openModel, Violation, whatIsOpen } from './model.ts'
-import { observe, type Seen } from './observe.ts'
-import { Dead, dustAtoms, feeAddress, feeBps, type Process, type World } from './world.ts'
+import type { Seen } from './observe.ts'
+import { Dead, dustAtoms, feeBps, type Process, type World } from './world.ts'
 
 const price = 59_999n
 const unitsTotal = 4
 const purses = [10_000_000n, 10_000_000n, 12_000n]
-/** How time passes while everything comes to rest, in ms; the last one again and again. */
-const restMs = [4_000, 35_000, 130_000, 190_000, 310_000]
-const roundsToRest = 16
-
-/** Commands that the database does not notice. */
-const unseen = new Set<Command['do']>(['quote', 'pass', 'stray', 'fork', 'outgoing', 'account'])
 
 type Quoted = SignedQuote & { request: { offerId: string; units: number; minutes: number } | { minutes: number }; challenge: string }
 type Sent = { quoted: Quoted; header: string }
 type Schedule = Scheduler['schedule'] | undefined
 
-/** Errors that a verb logged instead of throwing, and that no crash explains. */
-export const logged: string[] = []
+/** One turn of each of the market's workers. */
+export const turnsOf = (world: World): Record<Worker, (deps: Process['deps']) => Promise<unknown>> => ({
+  payments: reconcilePayments,
+  assign: assignRentals,
+  orders: sendUnsentOrders,
+  time: (deps) => endDueRentals(deps, world.startedAtMs),
+  escrow: (deps) => scanEscrow(deps),
+  reversals: reversePayments,
+  reserves: checkReserves,
+  books: closeBooks,
+  payouts: payOutEarnings,
+  transfers: sendTransfers,
+  receipts: settleRentals,
+})
+
+export type Sequence = Awaited<ReturnType<typeof openSequence>>
+
+/** What a sequence needs of those it shares its world with: how time passes for all, and the way to every machine. */
+export type Company = { link: NodeLink; pass(ms: number): Promise<void> }
 
 let sequences = 0
 
-/** Runs one sequence to its end; throws Violation. Answers how many commands ran. */
-export async function runSequence(world: World, commands: readonly Command[], scheduler?: Scheduler): Promise<number> {
-  const sequence = await openSequence(world)
-  logged.length = 0
-  for (const command of commands) {
-    await sequence.run(command, scheduler)
-    if (!unseen.has(command.do)) await sequence.look()
-  }
-  await sequence.rest()
-  return commands.length
-}
-
-async function openSequence(world: World) {
+/** Opens a sequence: a machine with an offer, and wallets with money. */
+export async function openSequence(world: World, company: Company) {
   const n = ++sequences
   const nodeId = newId('node', world.now())
   const offerId = newId('offer', world.now())
   const provider = `provider-${n}`
   const wallets = purses.map((atoms, index) => ({ name: `wallet-${n}-${index}`, atoms }))
   for (const { name, atoms } of wallets) world.chain.give(name, atoms)
-  world.openRails()
-  const feeBefore = world.chain.balanceOf(feeAddress)
   const key = machineKey()
   await world.sql(
     `with n as (
@@ -85,7 +84,7 @@ async function openSequence(world: World) {
     findByMemo: (memo: string) => world.chain.findByMemo(world.escrow, memo, 0),
     finalizedHeight: world.chain.finalizedHeight,
   }
-  const model = openModel({ price, feeBps, unitsTotal, dustAtoms, truth })
+  const model = openModel({ price, feeBps, unitsTotal, dustAtoms, truth, dropped: world.dropped })
   model.heard(world.now())
 
   const pick = <T>(all: readonly T[], which: number): T | undefined => all[which % Math.max(1, all.length)]
@@ -96,7 +95,7 @@ async function openSequence(world: World) {
 
   const payoutHoldMs = n % 4 === 0 ? 20_000 : 0
   function process(options: Parameters<World['process']>[0], schedule: Schedule): Process {
-    return world.process({ ...options, payoutHoldMs, link: machine.link, ...(schedule ? { schedule: (answer) => schedule(answer) } : {}) })
+    return world.process({ ...options, payoutHoldMs, link: company.link, ...(schedule ? { schedule: (answer) => schedule(answer) } : {}) })
   }
 
   async function addQuote(signed: SignedQuote, request: Quoted['request']): Promise<Quoted> {
@@ -132,7 +131,7 @@ async function openSequence(world: World) {
     }
     const payment = { quoted, header: await signMockPayment(quoted.challenge, options) }
     sent.push(payment)
-    if (fault === 'dropped_after_confirmed') model.dropped.add(digestOf(payment.header))
+    if (fault === 'dropped_after_confirmed') world.dropped.add(digestOf(payment.header))
     await send(process({ death, rail, isPatient: false }, schedule), payment)
   }
 
@@ -158,19 +157,7 @@ async function openSequence(world: World) {
     if (signed) await pay(part, await addQuote(signed, request), schedule)
   }
 
-  const turns: Record<Worker, (deps: Process['deps']) => Promise<unknown>> = {
-    payments: reconcilePayments,
-    assign: assignRentals,
-    orders: sendUnsentOrders,
-    time: (deps) => endDueRentals(deps, world.startedAtMs),
-    escrow: (deps) => scanEscrow(deps),
-    reversals: reversePayments,
-    reserves: checkReserves,
-    books: closeBooks,
-    payouts: payOutEarnings,
-    transfers: sendTransfers,
-    receipts: settleRentals,
-  }
+  const turns = turnsOf(world)
 
   async function work(worker: Worker, to: Process): Promise<void> {
     await turns[worker](to.deps)
@@ -191,14 +178,6 @@ async function openSequence(world: World) {
         await stopRental(process({ death: part.death }, schedule).deps, rental.id)
       })(),
     )
-  }
-
-  async function pass(ms: number): Promise<void> {
-    world.passMs(ms)
-    machine.endWhatIsUsedUp()
-    if (!machine.connection.isOpen) return
-    await markNodeSeen(process({}, undefined).deps, nodeId)
-    model.heard(world.now())
   }
 
   async function rent(command: Command & { do: 'rent' }): Promise<void> {
@@ -227,7 +206,7 @@ async function openSequence(world: World) {
     world.stats.forks++
     const mine = pickNewest(sent, which)
     const gone = isAll ? world.chain.fork(undefined, isForEver) : mine ? world.chain.fork(digestOf(mine.header), isForEver) : []
-    for (const signature of gone) model.dropped.add(signature)
+    for (const signature of gone) world.dropped.add(signature)
   }
 
   async function node(is: 'away' | 'back' | 'vanished'): Promise<void> {
@@ -251,7 +230,7 @@ async function openSequence(world: World) {
     world.passMs(7)
     if (command.do === 'quote') return void (await quote(command.units, command.minutes))
     if (command.do === 'rent') return rent(command)
-    if (command.do === 'pass') return pass(command.ms)
+    if (command.do === 'pass') return company.pass(command.ms)
     if (command.do === 'round') return round()
     if (command.do === 'stray') return stray(command)
     if (command.do === 'fork') return fork(command)
@@ -274,81 +253,14 @@ async function openSequence(world: World) {
     await machine.tell(process({}, undefined))
   }
 
-  const owedTo = () => [
-    ...strays,
-    ...seen.payments.keys(),
-    ...sent.flatMap(({ header, quoted }) => [digestOf(header), quoted.quote.paymentId]),
-  ]
-
-  async function look(): Promise<void> {
-    // What the machine signed is what it told, in this order, heard or not.
-    for (const signed of machine.takeSigned()) model.used(signed)
-    seen = await observe(world, offerId, owedTo())
-    model.step(seen, world.now())
-    if (logged[0] !== undefined) throw new Violation(`error: ${logged[0]}`)
-  }
-
-  /** Everything well again: what is open must come to its end by itself, and then everybody has what is theirs. */
-  async function rest(): Promise<void> {
-    if (sent.length + strays.length === 0) return
-    await look()
-    for (const { name } of wallets) world.chain.setAccount(name, 'open')
-    await node('back')
-    const to = process({}, undefined)
-    for (const { id, status } of rentals()) {
-      if (status === 'requested' || status === 'expired' || status === 'settled') continue
-      model.stopAsked(id)
-      await stopRental(to.deps, id)
-    }
-    for (let turn = 0; ; turn++) {
-      await restOnce(to, restMs[Math.min(turn, restMs.length - 1)] ?? 0)
-      await look()
-      if (isQuiet(seen) && world.chain.isAtRest() && (await waitsFor()).length === 0) break
-      if (turn === roundsToRest)
-        throw new Violation(`R3: it never comes to rest: ${[...whatIsOpen(seen), ...(await waitsFor())].join(', ')}`)
-    }
-    await compare()
-  }
-
-  async function restOnce(to: Process, ms: number): Promise<void> {
-    await pass(ms)
-    await machine.tell(to)
-    const payments = [...seen.payments.values()]
-    const live = [...seen.rentals.values()].filter(({ status }) => status !== 'settled' && status !== 'expired')
-    if (payments.some(({ status }) => status === 'claimed' || status === 'submitted')) await work('payments', to)
-    if (payments.some(({ status, finalizedAt }) => status === 'settled' && finalizedAt === null)) await work('reversals', to)
-    if (live.some(({ usageClosedAt, unitsHeld }) => unitsHeld || usageClosedAt === null)) {
-      for (const worker of ['assign', 'time', 'orders'] as const) await work(worker, to)
-      await machine.tell(to)
-    }
-    await work('escrow', to)
-    if (live.length > 0) await work('books', to)
-    await work('payouts', to)
-    await work('transfers', to)
-    world.passMs(4_000)
-    await work('escrow', to)
-    if (live.length > 0) await work('receipts', to)
-  }
-
-  /** What the rows of this sequence do not show: money that nobody read of yet or that waits, and payouts that are not due yet. */
-  async function waitsFor(): Promise<string[]> {
-    const rows = await world.sql<{ what: string }>(
-      `select 'receipt ' || mine as what from unnest($2::text[]) as mine
-         where not exists (select from escrow_movement where signature = mine and slot is not null and fate <> 'waiting')
-       union all select 'earning ' || external_id from earning where node_id = $1 and (
-         transfer_id is null or exists (select from transfer where transfer.id = earning.transfer_id and status <> 'confirmed'))`,
-      [nodeId, received().map(({ signature }) => signature)],
-    )
-    return rows.map(({ what }) => what)
-  }
-
   /** What this sequence's wallets sent to the escrow, as the chain has it. */
   const received = (): MockLanded[] =>
     wallets.flatMap(({ name }) =>
       world.chain.history(name, null, 1_000).filter((each) => each.from === name && each.to === world.escrow && !each.hasFailed),
     )
 
-  async function compare(): Promise<void> {
+  /** Everybody has what is theirs; answers what the market took. */
+  function compare(): bigint {
     const inEscrow = received()
     const { refunds, payout, fee } = model.end(seen, inEscrow)
     for (const { name, atoms } of wallets) {
@@ -356,7 +268,6 @@ async function openSequence(world: World) {
       equal(`the balance of ${name}`, world.chain.balanceOf(name), atoms - spent + (refunds.get(name) ?? 0n))
     }
     equal('what the provider has', world.chain.balanceOf(provider), payout)
-    equal('what the market took', world.chain.balanceOf(feeAddress) - feeBefore, fee)
     for (const { id } of seen.transfers.values()) {
       const made = world.chain.findByMemo(world.escrow, id, 0).filter((each) => each.from === world.escrow && !each.hasFailed)
       if (made.length !== 1) throw new Violation(`P6: transfer ${id} was made ${made.length} times`)
@@ -365,38 +276,40 @@ async function openSequence(world: World) {
       status === 'settled' && signature ? [signature] : [],
     )
     if (new Set(signatures).size !== signatures.length) throw new Violation('P1: one transaction paid twice')
-    await compareEvents()
-    if (n % 5 === 0) await compareReserves(world)
+    return fee
   }
 
-  /** J1: the events of each thing are its states, each once, in one unbroken line. */
-  async function compareEvents(): Promise<void> {
-    const nouns = [...seen.rentals.values(), ...seen.payments.values(), ...seen.transfers.values()]
-    const rows = await world.sql<{ noun_id: string; from_status: string | null; to_status: string }>(
-      'select noun_id, from_status, to_status from event where noun_id = any($1) order by id',
-      [nouns.map(({ id }) => id)],
-    )
-    const lines = Map.groupBy(rows, ({ noun_id }) => noun_id)
-    for (const { id, status } of nouns) {
-      const line = lines.get(id) ?? []
-      const isWhole = line.every((event, index) => event.from_status === (line[index - 1]?.to_status ?? null))
-      if (!isWhole || line.at(-1)?.to_status !== status)
-        throw new Violation(
-          `J1: the events of ${id} (${status}) are ${line.map((each) => `${each.from_status}>${each.to_status}`).join(' ')}`,
-        )
-    }
-  }
-
-  return { run, look, rest }
-}
-
-/** L8: what the escrow holds is what the books say. A worker that died may still have the scan in its hand: after its lease it is free. */
-export async function compareReserves(world: World): Promise<void> {
-  for (let tries = 0; ; tries++) {
-    const check = await checkReserves(world.process().deps)
-    if (check?.differenceAtoms === 0n) return
-    if (check || tries === 2) throw new Violation(`L8: chain and books differ by ${check?.differenceAtoms}: ${check?.detail}`)
-    world.passMs(61_000)
+  return {
+    nodeId,
+    offerId,
+    machine,
+    run,
+    compare,
+    received,
+    heard: () => model.heard(world.now()),
+    /** What its refunds may answer: stray receipts, payments, and the transactions that were to pay. */
+    debts: () => [...strays, ...sent.flatMap(({ header, quoted }) => [digestOf(header), quoted.quote.paymentId])],
+    isIdle: () => sent.length + strays.length === 0,
+    /** Takes what the database says of it now, and holds it against the model. */
+    step(now: Seen): void {
+      // What the machine signed is what it told, in this order, heard or not.
+      for (const signed of machine.takeSigned()) model.used(signed)
+      seen = now
+      model.step(seen, world.now())
+    },
+    seen: () => seen,
+    isQuiet: () => isQuiet(seen),
+    whatIsOpen: () => whatIsOpen(seen),
+    /** Everything well again, and every rental stopped. */
+    async stopAll(): Promise<void> {
+      for (const { name } of wallets) world.chain.setAccount(name, 'open')
+      await node('back')
+      for (const { id, status } of rentals()) {
+        if (status === 'requested' || status === 'expired' || status === 'settled') continue
+        model.stopAsked(id)
+        await stopRental(process({}, undefined).deps, id)
+      }
+    },
   }
 }
 
@@ -416,13 +329,4 @@ function equal(what: string, is: bigint, should: bigint): void {
 
 function digestOf(header: string): string {
   return JSON.parse(atob(header)).payload.digest
-}
-
-/** What a verb logs as an error instead of throwing it; deaths and lost races are no findings. */
-export function listen(): void {
-  console.error = (line: unknown) => {
-    const text = String(line)
-    if (/process is dead|rental_moved_meanwhile|The rental changed while/.test(text)) return
-    if (/"level":"error"/.test(text) && !/payment_reversed/.test(text)) logged.push(text)
-  }
 }

@@ -171,6 +171,8 @@ export async function openWorld(databaseUrl: string) {
     keys,
     stats,
     startedAtMs,
+    /** Signatures that a fork took away at some time. */
+    dropped: new Set<string>(),
     now: () => nowMs,
     passMs(ms: number): void {
       nowMs += ms

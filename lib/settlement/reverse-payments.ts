@@ -16,6 +16,8 @@ const leaseMs = 15_000
 /** A transaction is final within some 15 s; what is not by then is looked at. */
 const finalWithinMs = 30_000
 const lookAgainMs = 5_000
+/** No signed transaction can land that long after its claim, whatever the height is. */
+const deadAfterMs = 600_000
 const historyMarginMs = 60_000
 
 type Deps = { db: Db; now: Now; rail: Pick<PaymentRail, 'findCharge' | 'settle'> }
@@ -36,9 +38,12 @@ export async function reversePayments(deps: Deps): Promise<number> {
 async function lookAt(deps: Deps, payment: PaymentRecord, token: string): Promise<boolean> {
   const charge = chargeOfPayment(payment)
   const fact = await deps.rail.findCharge(charge, payment.signature, payment.createdAtMs - historyMarginMs)
-  const canStillLand =
-    fact.kind === 'absent' && payment.lastValidBlockHeight !== null && fact.finalizedHeight <= payment.lastValidBlockHeight
-  if (fact.kind === 'landed' || canStillLand) {
+  // Money of another transaction under this payment's name is not what settled it; the scan gives that back by itself.
+  const isAnothers = fact.kind === 'landed' && fact.signature !== payment.signature
+  const canStillLand = isAnothers
+    ? deps.now() - payment.createdAtMs <= deadAfterMs
+    : fact.kind === 'absent' && payment.lastValidBlockHeight !== null && fact.finalizedHeight <= payment.lastValidBlockHeight
+  if ((fact.kind === 'landed' && !isAnothers) || canStillLand) {
     // The same signed transaction: however often it is sent it lands once.
     if (canStillLand) await deps.rail.settle(charge, payment.payload, async () => undefined)
     await putBackPayment(deps.db, payment.id, token, { atMs: deps.now() + lookAgainMs, lastError: `not final yet: ${fact.kind}` })
