@@ -31,7 +31,7 @@ import {
   TOKEN_PROGRAM_ADDRESS,
 } from '@solana-program/token'
 import type { Charge, ChargeFact, EscrowMovement, Movement, MovementFact, ScanPage, ScanPosition, SignedMovement } from './payment-rail.ts'
-import { memoProgram, readTransaction } from './x402-transaction.ts'
+import { memoProgram, readTransaction, type TokenTransfer } from './x402-transaction.ts'
 
 const usdcDecimals = 6
 /** Create account, transfer and memo stay well below this. */
@@ -80,17 +80,22 @@ export function openChain(config: {
     return found
   }
 
-  /** Re-checks a landed transaction against the charge it should be: asset, amount, receiver, memo, and no error. */
-  async function readCharge(node: Node, charge: Charge, signature: string): Promise<ChargeFact | undefined> {
+  /**
+   * Re-checks a landed transaction against the charge it should be: asset, amount, receiver, memo, and no error. `own`: the signature under
+   * which the payment was sent, when it is known; one that is found by its memo may be anybody's.
+   */
+  async function readCharge(node: Node, charge: Charge, signature: string, own: string | null): Promise<ChargeFact | undefined> {
     const found = await read(node, signature, 'confirmed')
     if (!found?.meta) return undefined
     const moved = await movementOf(found)
     // A signature that a facilitator told and that is not of this payment says nothing about it.
     if (moved.memo !== charge.paymentId) return undefined
-    if (found.meta.err) return { kind: 'failed', signature }
-    const facts = readTransaction(found.transaction[0])
+    // Anybody can fail under the memo of another's payment; only the payment's own transaction fails it.
+    if (found.meta.err) return signature === own ? { kind: 'failed', signature } : undefined
     const escrow = await escrowAccount
-    const transfer = facts.transfers.find((t) => t.destination === escrow && t.mint === mint && t.amountAtoms === charge.amountAtoms)
+    const transfer = transfersOf(found.transaction[0]).find(
+      (t) => t.destination === escrow && t.mint === mint && t.amountAtoms === charge.amountAtoms,
+    )
     if (!transfer || moved.deltaAtoms < charge.amountAtoms) return undefined
     return { kind: 'landed', signature, payer: transfer.authority, amountAtoms: charge.amountAtoms }
   }
@@ -194,9 +199,9 @@ export function openChain(config: {
 
     /** What the chain says of a charge. */
     async findCharge(charge: Charge, signature: string | null, sinceMs: number): Promise<ChargeFact> {
-      const quick = signature ? await readCharge(rpc, charge, signature) : undefined
+      const quick = signature ? await readCharge(rpc, charge, signature, signature) : undefined
       if (quick) return quick
-      return searchEverywhere(charge.paymentId, signature, sinceMs, (node, found) => readCharge(node, charge, found))
+      return searchEverywhere(charge.paymentId, signature, sinceMs, (node, found) => readCharge(node, charge, found, signature))
     },
 
     /** What the chain says of a transfer out, whichever signature carried it. Somebody else's money with its memo says nothing. */
@@ -350,4 +355,13 @@ function instructionsOf(message: CompiledMessage): readonly CompiledInstruction[
 /** A chain's error as one line. */
 function inWords(error: unknown): string {
   return JSON.stringify(error, (_, value) => (typeof value === 'bigint' ? value.toString() : value))
+}
+
+/** The transfers of a landed transaction; none when it cannot be read offline, because such a one was never accepted as a payment. */
+function transfersOf(wireBase64: string): TokenTransfer[] {
+  try {
+    return readTransaction(wireBase64).transfers
+  } catch {
+    return []
+  }
 }
