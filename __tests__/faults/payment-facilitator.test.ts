@@ -200,7 +200,7 @@ fault(11, 'the buyer empties the account between judging and settling', async ()
   const paying = house.pay(quoted, header)
   await waitFor('the claim', async () => (await stateOf(quoted)) !== 'none')
   const reservedMeanwhile = await house.unitsReserved()
-  await sendUsdc({ rpcUrl: house.chain.rpcUrl, mint: house.env.usdcMint }, buyer, elsewhere.address, 10_000n)
+  await sendUsdc({ rpcUrl: house.chain.rpcUrl, usdcMint: house.env.usdcMint }, buyer, { to: elsewhere.address, atoms: 10_000n })
   const first = await paying
   expect([202, 402], first.text).toContain(first.status)
   await wire.mend()

@@ -29,11 +29,9 @@ type ReceiptBody = {
   feeAtoms: string
   refundAtoms: string
   chargedAtoms: string
-  transfers: { kind: string; amountAtoms: string; from: string; to: string; transaction: string }[]
+  /** `transaction` is null for a payout that is still owed. */
+  transfers: { kind: string; amountAtoms: string; from: string; to: string; transaction: string | null }[]
 }
-
-/** The only asset; every other account of the ledger is something that we owe. */
-const assets = ['escrow']
 
 /**
  * Waits until nothing is under way: no payment undecided, no transfer unpaid, no rental between two states that pass by themselves.
@@ -50,7 +48,13 @@ export async function untilQuiet(
       `select 'payment ' || id || ' ' || status as what, last_error as why from payment where status in ('claimed', 'submitted')
        union all select 'transfer ' || kind || ' ' || id || ' ' || status, last_error from transfer where status <> 'confirmed'
        union all select 'rental ' || id || ' ' || status, end_detail from rental
-         where status in ('requested', 'paid', 'starting', 'ending')`,
+         where status in ('requested', 'paid', 'starting', 'ending')
+       -- A provider that asks for a minimum or an interval is owed for as long as that takes.
+       union all select 'earning ' || external_id, 'not paid out' from earning join node on node.id = earning.node_id
+         where transfer_id is null and amount_atoms > disputed_atoms and payable_at <= now()
+           and payout_min_atoms = 0 and payout_interval_seconds = 0
+       union all select 'hold ' || kind || ' ' || external_id, 'neither posted nor voided' from ledger_hold
+         where not exists (select 1 from ledger_hold_end as ended where (ended.kind, ended.external_id) = (ledger_hold.kind, ledger_hold.external_id))`,
     )
     if (open.length === 0) return
     if (Date.now() > giveUpAt) throw new Error(`it never became quiet:\n  ${open.map(({ what, why }) => `${what} (${why})`).join('\n  ')}`)
@@ -67,6 +71,7 @@ export async function checkMarket(market: CheckedMarket, options: { isQuiet?: bo
   const wrong: string[] = []
   await checkLedger(market, wrong)
   await checkUnits(market, wrong)
+  await checkEarnings(market, wrong)
   const facts = await readFacts(market)
   checkPayments(facts, isQuiet, wrong)
   checkOutgoing(facts, isQuiet, wrong)
@@ -106,16 +111,18 @@ async function checkLedger(market: CheckedMarket, wrong: string[]): Promise<void
          sum(atoms) over (partition by account, currency order by last_id) as balance
        from (select account, currency, transaction_id, max(id) as last_id, sum(amount_atoms) as atoms
              from ledger_entry group by 1, 2, 3) as per_transaction) as running
-     where (balance > 0 and account <> all ('{${assets}}')) or (balance < 0 and account = any ('{${assets}}'))
+     join ledger_account on ledger_account.code = running.account
+     where case side when 'debit' then balance < 0 else balance > 0 end
      order by account, last_id`,
   ))
     wrong.push(`account ${account} has the wrong sign after ledger transaction ${id}: ${balance}`)
-  for (const { rental_id, sum } of await rows(
+  for (const { account, subject, sum } of await rows(
     market,
-    `select rental_id::text, sum(amount_atoms)::text as sum from ledger_entry
-     where account = 'held' and rental_id is not null group by 1 having sum(amount_atoms) > 0`,
+    `select account::text, subject::text, sum(amount_atoms)::text as sum
+     from ledger_entry join ledger_account on ledger_account.code = account
+     group by account, subject, side having case side when 'debit' then sum(amount_atoms) < 0 else sum(amount_atoms) > 0 end`,
   ))
-    wrong.push(`more than was held for rental ${rental_id} was given out: ${sum}`)
+    wrong.push(`account ${account} of ${subject} ends on the wrong side: ${sum}`)
 }
 
 /** Units reserved are those of the rentals that hold units, and never more than there are. */
@@ -127,6 +134,24 @@ async function checkUnits(market: CheckedMarket, wrong: string[]): Promise<void>
      having o.units_reserved <> coalesce(sum(r.units), 0) or o.units_reserved not between 0 and o.units_total`,
   ))
     wrong.push(`offer ${id} has ${reserved} of ${total} units reserved, its rentals hold ${held}`)
+}
+
+/** What a payout carries is exactly what its earnings are, less what disputes took. */
+async function checkEarnings(market: CheckedMarket, wrong: string[]): Promise<void> {
+  for (const { id, atoms, earned } of await rows(
+    market,
+    `select transfer.id, transfer.amount_atoms::text as atoms, coalesce(sum(earning.amount_atoms - earning.disputed_atoms), 0)::text as earned
+     from transfer left join earning on earning.transfer_id = transfer.id where transfer.kind = 'payout' group by transfer.id
+     having transfer.amount_atoms <> coalesce(sum(earning.amount_atoms - earning.disputed_atoms), 0)`,
+  ))
+    wrong.push(`payout ${id} carries ${atoms} atoms, its earnings are ${earned}`)
+  for (const { id, payout, earned } of await rows(
+    market,
+    `select rental.id, payout_atoms::text as payout, coalesce(sum(amount_atoms), 0)::text as earned
+     from rental left join earning on earning.external_id = rental.id where books_closed_at is not null group by rental.id
+     having payout_atoms <> coalesce(sum(amount_atoms), 0)`,
+  ))
+    wrong.push(`rental ${id} earned its provider ${payout} atoms, ${earned} are written down`)
 }
 
 async function readFacts(market: CheckedMarket): Promise<Facts> {
@@ -215,7 +240,7 @@ async function checkRentals(market: CheckedMarket, { payments, rentals }: Facts,
       BigInt(text ?? 0),
     ) as [bigint, bigint, bigint, bigint, bigint]
     const isSettled = status === 'settled'
-    const chargedIn = sums.get(`${id} charge escrow`) ?? 0n
+    const chargedIn = (sums.get(`${id} charge escrow`) ?? 0n) + (sums.get(`${id} reversal escrow`) ?? 0n)
     if (chargedIn !== (paid.get(String(id)) ?? 0n))
       wrong.push(`rental ${id}: ${paid.get(String(id)) ?? 0n} atoms paid, ${chargedIn} booked`)
     if (prepaid !== (counted.get(String(id)) ?? 0n))
@@ -235,7 +260,7 @@ function checkReceipts({ rentals, receipts, history, escrow }: Facts, wrong: str
   const byRental = new Map(receipts.map((receipt) => [receipt.rental_id, receipt.body]))
   const landed = new Map(history.map((transaction) => [transaction.signature, transaction]))
   // One transaction may answer lines of several receipts: what it moved is their sum.
-  const cited = new Map<string, { signature: string; party: string; isIn: boolean; atoms: bigint; rental: string }>()
+  const cited = new Map<string, { signature: string; party: string; isIn: boolean; isPayout: boolean; atoms: bigint; rental: string }>()
   for (const { id, status, ...rental } of rentals) {
     const receipt = byRental.get(String(id))
     if (status !== 'settled') continue
@@ -248,22 +273,30 @@ function checkReceipts({ rentals, receipts, history, escrow }: Facts, wrong: str
       wrong.push(`the receipt of ${id} does not add up`)
     if (payoutAtoms !== rental.payout || feeAtoms !== rental.fee || refundAtoms !== rental.refund || prepaidAtoms !== rental.prepaid)
       wrong.push(`the receipt of ${id} says other amounts than the rental`)
+    const says = { charge: prepaidAtoms, payout: payoutAtoms, fee: feeAtoms, refund: refundAtoms }
+    for (const [kind, atoms] of Object.entries(says)) {
+      const lines = receipt.transfers.filter((line) => line.kind === kind).reduce((total, line) => total + BigInt(line.amountAtoms), 0n)
+      if (lines !== BigInt(atoms)) wrong.push(`the receipt of ${id}: its ${kind} lines come to ${lines}, it says ${atoms}`)
+    }
     for (const { kind, amountAtoms, from, to, transaction } of receipt.transfers) {
+      if (transaction === null) continue
       const isIn = kind === 'charge'
       const party = isIn ? from : to
       const line = cited.get(`${transaction} ${party}`)
       const atoms = BigInt(amountAtoms) + (line?.atoms ?? 0n)
-      cited.set(`${transaction} ${party}`, { signature: transaction, party, isIn, atoms, rental: String(id) })
+      cited.set(`${transaction} ${party}`, { signature: transaction, party, isIn, isPayout: kind === 'payout', atoms, rental: String(id) })
     }
   }
-  for (const { signature, party, isIn, atoms, rental } of cited.values()) {
+  for (const { signature, party, isIn, isPayout, atoms, rental } of cited.values()) {
     const transaction = landed.get(signature)
     if (!transaction) {
       wrong.push(`the receipt of ${rental} cites ${signature}, which is not on chain`)
       continue
     }
     const delta = (transaction.deltas.get(party) ?? 0n) * (isIn ? -1n : 1n)
-    if (delta !== atoms) wrong.push(`the receipt of ${rental} says that ${signature} moved ${atoms} atoms, it moved ${delta}`)
+    // A payout may be for more rentals than have their receipts already.
+    if (isPayout ? delta < atoms : delta !== atoms)
+      wrong.push(`the receipt of ${rental} says that ${signature} moved ${atoms} atoms, it moved ${delta}`)
     if (isIn && moved(transaction, escrow) !== atoms) wrong.push(`${signature} of rental ${rental} did not bring ${atoms} atoms in`)
   }
 }
