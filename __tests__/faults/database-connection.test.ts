@@ -12,6 +12,7 @@ import { type ChaosProxy, proxyBefore, type Verdict } from '../support/chaos-pro
 import { checkMarket, untilQuiet } from '../support/checker.ts'
 import { fault, tally } from '../support/faults.ts'
 import { type Answered, openTestHouse, type TestHouse } from '../support/house.ts'
+import { statementsIn } from '../support/postgres-wire.ts'
 
 let market: TestHouse
 let wire: ChaosProxy
@@ -42,16 +43,6 @@ async function settleAll() {
     },
   })
   return checkMarket(market)
-}
-
-/** How many statements a chunk of PostgreSQL's protocol ends: simple queries (Q) and synchronised extended ones (S). */
-function statementsIn(chunk: Buffer): number {
-  let count = 0
-  for (let at = 0; at + 5 <= chunk.length; at += 1 + chunk.readUInt32BE(at + 1)) {
-    const tag = String.fromCharCode(chunk[at] ?? 0)
-    if (tag === 'Q' || tag === 'S') count++
-  }
-  return count
 }
 
 fault(
