@@ -5,7 +5,7 @@ import { type Db, inTransaction, type Tx } from '../db/client.ts'
 import { postTransfer, postUnmatched, type TransferPart } from '../ledger/post.ts'
 import type { EscrowMovement } from './payment-rail.ts'
 import { findPayment, type PaymentRecord, setPaymentFinal } from './store.ts'
-import { addMovement, type KnownMovement, setFate, setMovementFinal } from './store-escrow.ts'
+import { addMovement, type Fate, findMovements, type KnownMovement, setFate, setMovementFinal } from './store-escrow.ts'
 import { addOwedTransfer, findTransfer, setTransferConfirmed, type Transfer } from './store-transfers.ts'
 
 export type FinalizeDeps = { db: Db; now: Now; currency: string; dustAtoms: bigint; partsOf: PartsOf }
@@ -21,16 +21,33 @@ export const waitForClaimMs = 180_000
 /** What became of a movement: whether a payment, a transfer or a debt came out of it that somebody should look at. */
 export type Finalized = 'payment' | 'undecided' | 'transfer' | 'refund' | 'nothing'
 
-/** Books one movement that is on a finalized block. Safe to repeat; each movement in a transaction of its own. */
-export function finalizeMovement(deps: FinalizeDeps, movement: EscrowMovement, known: KnownMovement | undefined): Promise<Finalized> {
-  return inTransaction(deps.db, async (tx) => {
-    if (movement.hasFailed || movement.deltaAtoms === 0n) {
-      await addMovement(tx, movement, 'failed', null, deps.now())
-      return 'nothing'
-    }
-    if (movement.deltaAtoms < 0n) return takeOut(deps, tx, movement, known)
-    return takeIn(deps, tx, movement, known)
-  })
+/** A movement was noted by others after it was asked what is known of it. */
+class NotedMeanwhile extends Error {}
+
+/**
+ * Books one movement that is on a finalized block. Safe to repeat; each movement in a transaction of its own. `known` may be older than
+ * the books: what was noted meanwhile, by the payment itself or by another reader, is looked at again as it is now.
+ */
+export async function finalizeMovement(deps: FinalizeDeps, movement: EscrowMovement, known: KnownMovement | undefined): Promise<Finalized> {
+  try {
+    return await inTransaction(deps.db, async (tx) => {
+      if (movement.hasFailed || movement.deltaAtoms === 0n) {
+        await addMovement(tx, movement, 'failed', null, deps.now())
+        return 'nothing'
+      }
+      if (movement.deltaAtoms < 0n) return takeOut(deps, tx, movement, known)
+      return takeIn(deps, tx, movement, known)
+    })
+  } catch (error) {
+    if (!(error instanceof NotedMeanwhile)) throw error
+    const now = await findMovements(deps.db, [movement.signature])
+    return finalizeMovement(deps, movement, now.get(movement.signature))
+  }
+}
+
+/** Notes a movement that nobody knew; when somebody does by now, nothing of this transaction may stay. */
+async function note(tx: Tx, ...noted: [movement: EscrowMovement, fate: Fate, externalId: string | null, nowMs: number]): Promise<void> {
+  if (!(await addMovement(tx, ...noted))) throw new NotedMeanwhile()
 }
 
 /** Gives back what waited for its payment to claim it and was not claimed in time. */
@@ -53,16 +70,16 @@ async function takeIn(deps: FinalizeDeps, tx: Tx, movement: EscrowMovement, know
   const payment = PaymentId.safeParse(movement.memo).success ? await findPayment(tx, movement.memo ?? '') : undefined
   if (payment?.status === 'settled' && payment.signature === movement.signature) {
     // Settled before movements were noted.
-    await addMovement(tx, movement, 'payment', payment.id, nowMs)
+    await note(tx, movement, 'payment', payment.id, nowMs)
     return (await finalizePayment(tx, payment.id, movement.signature, nowMs)) ? 'payment' : 'nothing'
   }
   const isUndecided = payment?.status === 'claimed' || payment?.status === 'submitted'
   if (isUndecided || (!payment && PaymentId.safeParse(movement.memo).success)) {
-    await addMovement(tx, movement, 'waiting', payment?.id ?? null, nowMs)
+    await note(tx, movement, 'waiting', payment?.id ?? null, nowMs)
     return payment ? 'undecided' : 'nothing'
   }
-  if (await addMovement(tx, movement, movement.deltaAtoms < deps.dustAtoms ? 'dust' : 'unmatched', null, nowMs))
-    await bookStray(deps, tx, movement)
+  await note(tx, movement, movement.deltaAtoms < deps.dustAtoms ? 'dust' : 'unmatched', null, nowMs)
+  await bookStray(deps, tx, movement)
   return 'refund'
 }
 
@@ -104,11 +121,11 @@ async function takeOut(deps: FinalizeDeps, tx: Tx, movement: EscrowMovement, kno
   const isOurs = transfer && transfer.status !== 'confirmed' && transfer.movement.amountAtoms === -movement.deltaAtoms
   if (!isOurs) {
     const isRetold = transfer?.status === 'confirmed' && transfer.signed?.signature === movement.signature
-    await addMovement(tx, movement, isRetold ? 'transfer' : 'unexplained', isRetold ? transfer.id : null, nowMs)
+    if (!known) await note(tx, movement, isRetold ? 'transfer' : 'unexplained', isRetold ? transfer.id : null, nowMs)
     return 'nothing'
   }
   if (known) await setFate(tx, movement.signature, 'unexplained', 'transfer', transfer.id)
-  else await addMovement(tx, movement, 'transfer', transfer.id, nowMs)
+  else await note(tx, movement, 'transfer', transfer.id, nowMs)
   return (await confirmTransfer(deps, tx, transfer.id, movement.signature)) ? 'transfer' : 'nothing'
 }
 
