@@ -5,7 +5,7 @@ export type Beat = { wake(): void; stop(): Promise<void> }
  * Runs `work` every `everyMs` and at once after `wake()`; never twice at the same time. When `work` returns more than 0 it runs
  * again at once, because there may be more. An error is logged and the next beat comes after `everyMs`.
  */
-export function beat(name: string, everyMs: number, work: () => Promise<number>): Beat {
+export function beat(name: string, everyMs: number | (() => number), work: () => Promise<number>): Beat {
   let isStopped = false
   let isAwake = false
   let timer: NodeJS.Timeout | undefined
@@ -13,7 +13,7 @@ export function beat(name: string, everyMs: number, work: () => Promise<number>)
 
   function schedule(): void {
     clearTimeout(timer)
-    if (!isStopped) timer = setTimeout(run, everyMs)
+    if (!isStopped) timer = setTimeout(run, typeof everyMs === 'number' ? everyMs : everyMs())
   }
 
   function run(): void {

@@ -1,7 +1,7 @@
 // The clock: time drives every rental onward, whatever request, crash or silence came before.
 
-import { followEvents } from '../lib/follow-events.ts'
 import { decideDueDisputes } from '../lib/disputes/decide-dispute.ts'
+import { followEvents } from '../lib/follow-events.ts'
 import { forgetOldAnswers } from '../lib/idempotency/forget-old-answers.ts'
 import { endDueRentals } from '../lib/metering/end-due-rentals.ts'
 import { reconcilePayments } from '../lib/payments/reconcile-payments.ts'
@@ -17,15 +17,21 @@ import { settleRentals } from '../lib/settlement/settle-rentals.ts'
 import type { House } from '../lib/wiring.ts'
 import { beat } from './beat.ts'
 
+/** How long a transfer is awaited with more attention: final on mainnet takes some 13 s. */
+const awaitedMs = 20_000
+
 /** Starts every beat and connects it to the house's wake-up calls. `stop` waits for what is under way. */
 export function startClock(house: House): { stop(): Promise<void> } {
   const upSinceMs = house.now()
+  // What was just sent is looked for more often: somebody waits for the refund.
+  let sentAtMs = 0
+  const escrowEveryMs = () => (house.now() - sentAtMs < awaitedMs ? 250 : 1_000)
   const beats = {
     payments: beat('payments', 1_000, () => reconcilePayments(house)),
     assign: beat('assign', 1_000, () => assignRentals(house)),
     orders: beat('orders', 1_000, () => sendUnsentOrders(house)),
     time: beat('time', 1_000, () => endDueRentals(house, upSinceMs)),
-    escrow: beat('escrow', 1_000, async () => {
+    escrow: beat('escrow', escrowEveryMs, async () => {
       const scanned = await scanEscrow(house)
       if (!scanned) return 0
       const { found, isComplete } = scanned
@@ -57,8 +63,9 @@ export function startClock(house: House): { stop(): Promise<void> } {
     }),
     transfers: beat('transfers', 1_000, async () => {
       const sent = await sendTransfers(house)
+      if (sent > 0) sentAtMs = house.now()
       if (sent > 0) beats.escrow.wake()
-      return 0
+      return sent
     }),
     receipts: beat('receipts', 1_000, () => settleRentals(house)),
     disputes: beat('disputes', 10_000, async () => {
