@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect } from 'vitest'
 import { inTransaction, openDatabase } from '../../lib/db/client.ts'
 import { releaseUnits, reserveUnits } from '../../lib/offers/store.ts'
 import { fault, tally } from '../support/faults.ts'
-import type { Answered } from '../support/house.ts'
+import type { Answered, Quoted } from '../support/house.ts'
 import type { Machine } from '../support/machine.ts'
 import { waitFor } from '../support/real-house.ts'
 import { openReplicaHouse, type Replica, type ReplicaHouse } from '../support/replica-house.ts'
@@ -27,7 +27,7 @@ fault(
   '100 buyers pay for the last unit at once, 20 rounds, two replicas',
   async () => {
     const [buyers, rounds] = [100, 20]
-    const last = await house.addMachine({ unitsTotal: 1 }, 'the last unit')
+    const scarce = await house.addMachine({ unitsTotal: 1 }, 'the last unit')
     const wallets = await Promise.all(Array.from({ length: buyers }, () => house.wallet(1_000_000n)))
     const held = async () => {
       const all = await Promise.all(wallets.map((each) => house.usdcOf(each.address)))
@@ -37,28 +37,40 @@ fault(
     const answers: Answered[] = []
     const took: number[] = []
     const paymentsBefore = await countOf('payment')
+    let again = 0
     for (let round = 0; round < rounds; round++) {
-      const wanted = house.request({ offerId: last.offerId, minutes: 1 })
+      const wanted = house.request({ offerId: scarce.offerId, minutes: 1 })
       const quoted = await Promise.all(wallets.map((_, index) => house.quote(wanted, replicaOf(index))))
       const headers = await Promise.all(quoted.map((each, index) => house.sign(each, wallets[index])))
       const startedAt = performance.now()
-      const round = await Promise.all(quoted.map((each, index) => house.pay(each, headers[index] as string, replicaOf(index))))
+      const first = await Promise.all(quoted.map((each, index) => house.pay(each, headers[index] as string, replicaOf(index))))
       took.push(performance.now() - startedAt)
-      answers.push(...round)
-      const won = round.filter(({ status }) => status === 201)
+      // Whoever could not be served in time (503, nothing claimed) sends the same payment again.
+      const last = await Promise.all(
+        first.map(async (answer, index) =>
+          answer.status === 201 || answer.status === 409
+            ? answer
+            : house.payUntilKnown(quoted[index] as Quoted, headers[index] as string, replicaOf(index)),
+        ),
+      )
+      first.forEach(({ status }) => {
+        if (status >= 500 || status === 202) again++
+      })
+      answers.push(...last)
+      const won = last.filter(({ status }) => status === 201)
       expect(won).toHaveLength(1)
-      expect(round.filter(({ body }) => body.code === 'sold_out')).toHaveLength(buyers - 1)
+      expect(tally(last.map(statusAndCode))).toBe(`${buyers - 1}x 409 sold_out, 1x 201`)
       for (const { body } of won) await house.stop((body.rental as { id: string }).id)
-      await waitFor('the unit to be free again', async () => (await reserved(last)) === 0)
+      await waitFor('the unit to be free again', async () => (await reserved(scarce)) === 0)
     }
     expect((await countOf('payment')) - paymentsBefore).toBe(rounds)
     await house.checkEmpty()
     // Twenty winners paid for what they used, at most a minute of it each; everybody else has what they had.
     const spent = before - (await held())
-    const [charged] = await house.sql(`select coalesce(sum(charged_atoms), 0)::text as n from rental where offer_id = '${last.offerId}'`)
+    const [charged] = await house.sql(`select coalesce(sum(charged_atoms), 0)::text as n from rental where offer_id = '${scarce.offerId}'`)
     expect(spent).toBe(BigInt(String(charged?.n)))
     const median = Math.round(took.sort((a, b) => a - b)[rounds / 2] ?? 0)
-    return `${tally(answers.map(statusAndCode))}; ${rounds} payments claimed, the others charged nothing; a round takes ${median} ms`
+    return `${tally(answers.map(statusAndCode))}; ${rounds} payments claimed, the others charged nothing; ${again} had to ask twice; a round takes ${median} ms`
   },
   240_000,
 )
@@ -168,7 +180,12 @@ fault(35, 'two clocks work on the same rentals', async () => {
   })()
   try {
     const ids = await Promise.all(
-      Array.from({ length: rentals }, async (_, index) => await house.rent({}, replicaOf(index)).then(({ id }) => id)),
+      Array.from({ length: rentals }, async (_, index) => {
+        const quoted = await house.quote(house.request(), replicaOf(index))
+        const answer = await house.payUntilKnown(quoted, await house.sign(quoted), replicaOf(index))
+        expect(answer.status, answer.text).toBe(201)
+        return quoted.paid.rentalId
+      }),
     )
     await Promise.all(ids.map((id) => house.until(id, 'running')))
     await Promise.all(ids.map((id, index) => house.stop(id, replicaOf(index))))
@@ -188,6 +205,7 @@ fault(35, 'two clocks work on the same rentals', async () => {
 })
 
 fault(36, '32 writers on one offer', async () => {
+  await house.checkEmpty()
   const db = openDatabase(house.databaseUrl, { max: 32 })
   const before = await house.unitsReserved()
   try {
@@ -209,8 +227,8 @@ fault(36, '32 writers on one offer', async () => {
     }
     const alone = await run(1, 1_000)
     const together = await run(32, 3_000)
-    // Nobody waited longer than a lock may be waited for: whoever did would have failed.
-    expect(together.p99).toBeLessThan(2_000)
+    // A lock may be waited for 2 s, three times; whoever waited longer would have failed.
+    expect(together.p99).toBeLessThan(6_000)
     expect(await house.unitsReserved()).toBe(before)
     await house.check()
     return `${together.perSecond} reservations/s with p99 ${together.p99} ms (one writer ${alone.perSecond}/s, ${alone.p99} ms), every unit given back`

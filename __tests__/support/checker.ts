@@ -72,6 +72,7 @@ export async function checkMarket(market: CheckedMarket, options: { isQuiet?: bo
   await checkLedger(market, wrong)
   await checkUnits(market, wrong)
   await checkEarnings(market, wrong)
+  await checkBookings(market, wrong)
   const facts = await readFacts(market)
   checkPayments(facts, isQuiet, wrong)
   checkOutgoing(facts, isQuiet, wrong)
@@ -134,6 +135,22 @@ async function checkUnits(market: CheckedMarket, wrong: string[]): Promise<void>
      having o.units_reserved <> coalesce(sum(r.units), 0) or o.units_reserved not between 0 and o.units_total`,
   ))
     wrong.push(`offer ${id} has ${reserved} of ${total} units reserved, its rentals hold ${held}`)
+}
+
+/** Every settled payment and every confirmed transfer is booked, once, with its amount and its signature. */
+async function checkBookings(market: CheckedMarket, wrong: string[]): Promise<void> {
+  for (const { what, atoms, booked, times } of await rows(
+    market,
+    `with moved as (
+       select 'charge' as kind, id, amount_atoms as atoms from payment where status = 'settled'
+       union all select kind::text, id, -amount_atoms from transfer where status = 'confirmed')
+     select moved.kind || ' ' || moved.id as what, moved.atoms::text, coalesce(sum(entry.amount_atoms), 0)::text as booked,
+       count(distinct booking.id)::text as times
+     from moved left join ledger_transaction booking on booking.kind = moved.kind and booking.external_id = moved.id
+     left join ledger_entry entry on entry.transaction_id = booking.id and entry.account = 'escrow'
+     group by moved.kind, moved.id, moved.atoms having coalesce(sum(entry.amount_atoms), 0) <> moved.atoms`,
+  ))
+    wrong.push(`the ${what} moved ${atoms} atoms, ${booked} are booked for it (${times} times)`)
 }
 
 /** What a payout carries is exactly what its earnings are, less what disputes took. */
