@@ -2,13 +2,14 @@
 import type { AuditCode, AuditLine } from '@flow402/protocol/audit'
 import { formatUsdc } from '@flow402/protocol/money'
 import type { Wrong } from './store.ts'
-import type { sumRentals, sumTransactions } from './store-books.ts'
+import type { sumEscrowPostings, sumRentals, sumTransactions } from './store-books.ts'
 import type { readCatalog, readNewestCheck } from './store-catalog.ts'
 import type { readEvents, readHolds, readPayments, readRentals, readTransfers } from './store-states.ts'
 
 /** What the audit's questions were answered, all at one instant. */
 export type AuditFacts = {
-  books: Awaited<ReturnType<typeof sumTransactions>>
+  entries: Awaited<ReturnType<typeof sumTransactions>>
+  books: Awaited<ReturnType<typeof sumEscrowPostings>>
   rentals: Awaited<ReturnType<typeof sumRentals>>
   events: Awaited<ReturnType<typeof readEvents>>
   holds: Awaited<ReturnType<typeof readHolds>>
@@ -28,7 +29,7 @@ export function auditLines(facts: AuditFacts, nowMs: number): AuditLine[] {
   return [...ledgerLines(facts), reserveLine(facts, nowMs), ...paymentLines(facts, nowMs), ...courseLines(facts, nowMs)]
 }
 
-function ledgerLines({ books, rentals, catalog }: AuditFacts): AuditLine[] {
+function ledgerLines({ entries, rentals, catalog }: AuditFacts): AuditLine[] {
   const { accounts } = rentals
   const sums = rentals.currencies.map(({ currency, atoms }) => `${currency} ${usd(BigInt(atoms))}`).join(', ')
   const total = Object.entries(accounts).filter(([name, atoms]) => name === 'escrow' || atoms !== 0n)
@@ -37,9 +38,9 @@ function ledgerLines({ books, rentals, catalog }: AuditFacts): AuditLine[] {
     line(
       'L1',
       'every transaction sums to zero',
-      `${many(books.entries, 'entry', 'entries')} in ${many(books.transactions, 'transaction')}, sum ${sums || 'nothing yet'}`,
+      `${many(entries.entries, 'entry', 'entries')} in ${many(entries.transactions, 'transaction')}, sum ${sums || 'nothing yet'}`,
       [
-        bad(books.unbalanced, 'transactions do not sum to zero'),
+        bad(entries.unbalanced, 'transactions do not sum to zero'),
         ...rentals.currencies
           .filter(({ atoms }) => atoms !== '0')
           .map(({ currency, atoms }) => `all of ${currency} sums to ${usd(BigInt(atoms))}`),
@@ -90,7 +91,7 @@ function reserveLine({ check, books }: AuditFacts, nowMs: number): AuditLine {
   return line('L8', 'the escrow holds what is owed', difference ? figure.replace(' = ', ' against ') : figure, [difference, ...wrong])
 }
 
-function paymentLines({ books, holds, payments, transfers, catalog }: AuditFacts, nowMs: number): AuditLine[] {
+function paymentLines({ books, events, holds, payments, transfers, catalog }: AuditFacts, nowMs: number): AuditLine[] {
   const states = Object.entries(payments.byStatus).map(([status, n]) => `${count(n)} ${status}`)
   const debts = transfers.byStatus.map(({ status, count: n, atoms }) => `${count(n)} ${status} ${usd(atoms)}`)
   const oldest = transfers.oldestDebtAt ? `, oldest debt ${age(nowMs, transfers.oldestDebtAt)}` : ''
@@ -118,6 +119,7 @@ function paymentLines({ books, holds, payments, transfers, catalog }: AuditFacts
         : 'no payment yet',
       [
         bad(payments.impossible, 'payments are in a state that their evidence does not allow'),
+        bad(events.walked, 'payments went a way that does not exist'),
         bad(payments.forgotten, 'payments are undecided and nobody knows why'),
       ],
     ),

@@ -4,7 +4,7 @@ import type { Now } from '../clock.ts'
 import type { Db } from '../db/client.ts'
 import { type AuditFacts, auditLines } from './audit-lines.ts'
 import { askAtOneInstant, type Question } from './store.ts'
-import { sumRentals, sumTransactions } from './store-books.ts'
+import { sumEscrowPostings, sumRentals, sumTransactions } from './store-books.ts'
 import { readCatalog, readNewestCheck } from './store-catalog.ts'
 import { readEvents, readHolds, readPayments, readRentals, readTransfers } from './store-states.ts'
 
@@ -25,9 +25,10 @@ export async function runAudit(deps: { db: Db; now: Now }): Promise<AuditReport>
   }
   // The long ones first, so that the short ones fill the rest.
   await askAtOneInstant(deps.db, lanes, [
-    into('books', sumTransactions),
     into('rentals', sumRentals),
+    into('books', sumEscrowPostings),
     into('events', readEvents),
+    into('entries', sumTransactions),
     into('payments', (tx) => readPayments(tx, nowMs, patienceMs)),
     into('holds', readHolds),
     into('catalog', readCatalog),
@@ -39,7 +40,7 @@ export async function runAudit(deps: { db: Db; now: Now }): Promise<AuditReport>
   return {
     at: new Date(nowMs).toISOString(),
     tookMs: Math.round(performance.now() - startedAt),
-    entries: Number((facts as AuditFacts).books.entries),
+    entries: Number((facts as AuditFacts).entries.entries),
     holds: lines.every((line) => line.holds),
     lines,
   }

@@ -3,7 +3,7 @@ import { Problem } from '@flow402/protocol/problem'
 import type { ReserveProof } from '@flow402/protocol/reserve'
 import type { Db } from '../db/client.ts'
 import { findLeafPosition, findLeaves, findNewestSnapshot, type Snapshot } from './store.ts'
-import { type Leaf, leavesOf, pathOf } from './sum-tree.ts'
+import { type Leaf, leavesOf, pathOf, type SumTree, treeOf } from './sum-tree.ts'
 import { type SnapshotDeps, snapshotAtMostEveryMs, takeSnapshot } from './take-snapshot.ts'
 
 /** Answers the proof of a rental; Problem not_in_reserves when the newest snapshot owes nothing for it. */
@@ -14,20 +14,21 @@ export type ReserveProver = (rentalId: string) => Promise<ReserveProof>
  * is made, at most every 10 s, whoever asks.
  */
 export function openReserveProver(deps: SnapshotDeps): ReserveProver {
-  let tree: { id: bigint; leaves: Promise<Leaf[]> } | undefined
-  const leavesOfSnapshot = (id: bigint): Promise<Leaf[]> => {
-    if (tree?.id !== id) {
-      tree = { id, leaves: findLeaves(deps.db, id).then(leavesOf) }
+  let kept: { id: bigint; tree: Promise<Grown> } | undefined
+  const treeOfSnapshot = (id: bigint): Promise<Grown> => {
+    if (kept?.id !== id) {
+      const tree = grow(deps.db, id)
+      kept = { id, tree }
       // The next question tries again.
-      tree.leaves.catch(() => (tree = undefined))
+      tree.catch(() => (kept = undefined))
     }
-    return tree.leaves
+    return kept.tree
   }
 
   return async (rentalId) => {
     const place = (await findPlace(deps.db, rentalId)) ?? ((await renewed(deps)) ? await findPlace(deps.db, rentalId) : undefined)
     if (!place) throw new Problem('not_in_reserves', { id: rentalId })
-    const leaves = await leavesOfSnapshot(place.snapshot.id)
+    const { leaves, tree } = await treeOfSnapshot(place.snapshot.id)
     const leaf = leaves[place.position]
     if (leaf?.subject !== rentalId) throw new Error(`snapshot ${place.snapshot.id} is not in order at ${place.position}`)
     return {
@@ -35,9 +36,16 @@ export function openReserveProver(deps: SnapshotDeps): ReserveProver {
       root: place.snapshot.root,
       liabilitiesAtoms: place.snapshot.liabilitiesAtoms.toString(),
       leaf: { subject: leaf.subject, amountAtoms: leaf.amountAtoms.toString() },
-      path: pathOf(leaves, place.position),
+      path: pathOf(tree, place.position),
     }
   }
+}
+
+type Grown = { leaves: Leaf[]; tree: SumTree }
+
+async function grow(db: Db, snapshotId: bigint): Promise<Grown> {
+  const leaves = leavesOf(await findLeaves(db, snapshotId))
+  return { leaves, tree: treeOf(leaves) }
 }
 
 async function findPlace(db: Db, rentalId: string): Promise<{ snapshot: Snapshot; position: number } | undefined> {

@@ -4,7 +4,7 @@ import { leafBytes, nodeBytes, type ReserveProof } from '@flow402/protocol/reser
 import { verifyReserveProof } from '@flow402/sdk/reserve-proof'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { leavesOf, type Owed, pathOf, rootOf } from './sum-tree.ts'
+import { leavesOf, type Owed, pathOf, rootOf, treeOf } from './sum-tree.ts'
 
 const owedList = fc.uniqueArray(
   fc.record({ subject: fc.string({ minLength: 1, maxLength: 40 }), amountAtoms: fc.bigInt({ min: 1n, max: 10n ** 15n }) }),
@@ -13,14 +13,15 @@ const owedList = fc.uniqueArray(
 
 function proofOf(owed: Owed[], position: number): ReserveProof {
   const leaves = leavesOf(owed)
-  const { root, sumAtoms } = rootOf(leaves)
+  const tree = treeOf(leaves)
+  const { root, sumAtoms } = rootOf(tree)
   const leaf = leaves[position] as (typeof leaves)[number]
   return {
     snapshotId: '1',
     root,
     liabilitiesAtoms: sumAtoms.toString(),
     leaf: { subject: leaf.subject, amountAtoms: leaf.amountAtoms.toString() },
-    path: pathOf(leaves, position),
+    path: pathOf(tree, position),
   }
 }
 
@@ -134,5 +135,5 @@ test('a leaf cannot pass for a node nor one subject for another, and the bytes a
 })
 
 test('nothing owed is a root of zeros and a sum of nothing', () => {
-  expect(rootOf(leavesOf([]))).toEqual({ root: '0'.repeat(64), sumAtoms: 0n })
+  expect(rootOf(treeOf(leavesOf([])))).toEqual({ root: '0'.repeat(64), sumAtoms: 0n })
 })

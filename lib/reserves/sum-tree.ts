@@ -16,28 +16,31 @@ export function leavesOf(owed: readonly Owed[]): Leaf[] {
   return leaves.sort((a, b) => (a.hash < b.hash ? -1 : 1))
 }
 
-/** Root (hex) and sum of a tree. A node without a neighbour goes up as it is; a tree without leaves has the root of 64 zeros. */
-export function rootOf(leaves: readonly Leaf[]): { root: string; sumAtoms: bigint } {
-  let level: SumNode[] = leaves.map(({ sum }) => sum)
-  while (level.length > 1) level = parentsOf(level)
-  const [top] = level
+/** Every level of a tree, the leaves first, the root alone on the last. A node without a neighbour goes up as it is. */
+export type SumTree = readonly (readonly SumNode[])[]
+
+/** Hashes the whole tree: some 2 hashes a leaf. */
+export function treeOf(leaves: readonly Leaf[]): SumTree {
+  const levels: SumNode[][] = [leaves.map(({ sum }) => sum)]
+  for (let level = levels[0] ?? []; level.length > 1; levels.push(level)) level = parentsOf(level)
+  return levels
+}
+
+/** Root (hex) and sum of a tree; one without leaves has the root of 64 zeros. */
+export function rootOf(tree: SumTree): { root: string; sumAtoms: bigint } {
+  const top = tree.at(-1)?.[0]
   return top ? { root: Buffer.from(top.hash).toString('hex'), sumAtoms: top.sumAtoms } : { root: emptyRoot, sumAtoms: 0n }
 }
 
 /** The way from the leaf at `position` to the root, the lowest step first. */
-export function pathOf(leaves: readonly Leaf[], position: number): ReserveStep[] {
-  const path: ReserveStep[] = []
-  let at = position
-  for (let level: SumNode[] = leaves.map(({ sum }) => sum); level.length > 1; level = parentsOf(level), at >>= 1) {
+export function pathOf(tree: SumTree, position: number): ReserveStep[] {
+  return tree.slice(0, -1).flatMap((level, height) => {
+    const at = position >> height
     const neighbour = level[at ^ 1]
-    if (!neighbour) continue
-    path.push({
-      side: at % 2 === 1 ? 'left' : 'right',
-      hash: Buffer.from(neighbour.hash).toString('hex'),
-      sumAtoms: neighbour.sumAtoms.toString(),
-    })
-  }
-  return path
+    if (!neighbour) return []
+    const side = at % 2 === 1 ? 'left' : 'right'
+    return [{ side, hash: Buffer.from(neighbour.hash).toString('hex'), sumAtoms: neighbour.sumAtoms.toString() }]
+  })
 }
 
 function parentsOf(level: readonly SumNode[]): SumNode[] {

@@ -4,7 +4,7 @@ import { type Db, inTransaction } from '../db/client.ts'
 import { checkReserves } from '../payments/check-reserves.ts'
 import type { ReserveCheck } from '../payments/store-escrow.ts'
 import { addSnapshot, findNewestSnapshot, forgetSnapshots, type Liabilities, sumLiabilities } from './store.ts'
-import { leavesOf, rootOf } from './sum-tree.ts'
+import { leavesOf, rootOf, treeOf } from './sum-tree.ts'
 
 /** How old the newest snapshot must be before another one is made, in ms, whoever asks. */
 export const snapshotAtMostEveryMs = 10_000
@@ -19,7 +19,7 @@ export type SnapshotDeps = CheckDeps & { db: Db; now: Now }
  */
 export async function takeSnapshot(deps: SnapshotDeps, minAgeMs = snapshotAtMostEveryMs): Promise<ReserveCheck | undefined> {
   const check = await checkReserves(deps)
-  if (!check || check.differenceAtoms !== 0n) return check
+  if (check?.differenceAtoms !== 0n) return check
   const newest = await findNewestSnapshot(deps.db)
   if (newest && deps.now() - newest.atMs < minAgeMs) return check
   await keepSnapshot(deps, check)
@@ -35,7 +35,7 @@ async function keepSnapshot(deps: SnapshotDeps, check: ReserveCheck): Promise<vo
   }
   const { owed, liabilitiesAtoms, breakdown } = liabilities
   const leaves = leavesOf(owed)
-  const { root } = rootOf(leaves)
+  const { root } = rootOf(treeOf(leaves))
   await inTransaction(deps.db, async (tx) => {
     await addSnapshot(tx, { slot: check.slot, chainAtoms: check.chainAtoms, liabilitiesAtoms, breakdown, root, atMs: deps.now() }, leaves)
     await forgetSnapshots(tx, keptSnapshots)

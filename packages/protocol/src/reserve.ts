@@ -128,7 +128,10 @@ export type ReserveProof = z.infer<typeof ReserveProof>
 
 const leafTag = new TextEncoder().encode('flow402-reserve-leaf-1')
 const nodeTag = new TextEncoder().encode('flow402-reserve-node-1')
+const tagBytes = leafTag.length
+const hashBytes = 32
 const sumBytes = 16
+const tooMuch = 1n << 128n
 /** The root of a tree without leaves: nothing is owed. */
 export const emptyRoot = '0'.repeat(64)
 
@@ -141,9 +144,13 @@ export type SumNode = { hash: Uint8Array; sumAtoms: bigint }
  */
 export function leafBytes(subject: string, amountAtoms: bigint): Uint8Array<ArrayBuffer> {
   const name = new TextEncoder().encode(subject)
-  const length = new Uint8Array(4)
-  new DataView(length.buffer).setUint32(0, name.length)
-  return joined(leafTag, length, name, unsigned(amountAtoms))
+  const bytes = new Uint8Array(tagBytes + 4 + name.length + sumBytes)
+  const view = new DataView(bytes.buffer)
+  bytes.set(leafTag)
+  view.setUint32(tagBytes, name.length)
+  bytes.set(name, tagBytes + 4)
+  setSum(view, tagBytes + 4 + name.length, amountAtoms)
+  return bytes
 }
 
 /**
@@ -151,25 +158,20 @@ export function leafBytes(subject: string, amountAtoms: bigint): Uint8Array<Arra
  * the right hash (32) and the right sum (16). Its own sum is left + right. Throws a RangeError when that does not fit into 16 bytes.
  */
 export function nodeBytes(left: SumNode, right: SumNode): Uint8Array<ArrayBuffer> {
-  unsigned(left.sumAtoms + right.sumAtoms)
-  return joined(nodeTag, left.hash, unsigned(left.sumAtoms), right.hash, unsigned(right.sumAtoms))
-}
-
-function unsigned(value: bigint): Uint8Array {
-  if (value < 0n || value >= 1n << 128n) throw new RangeError('a sum must be between 0 and 2^128')
-  const bytes = new Uint8Array(sumBytes)
+  if (left.sumAtoms + right.sumAtoms >= tooMuch) throw new RangeError('a sum must be below 2^128')
+  const bytes = new Uint8Array(tagBytes + 2 * (hashBytes + sumBytes))
   const view = new DataView(bytes.buffer)
-  view.setBigUint64(0, value >> 64n)
-  view.setBigUint64(8, value & 0xffff_ffff_ffff_ffffn)
+  bytes.set(nodeTag)
+  bytes.set(left.hash, tagBytes)
+  setSum(view, tagBytes + hashBytes, left.sumAtoms)
+  bytes.set(right.hash, tagBytes + hashBytes + sumBytes)
+  setSum(view, tagBytes + 2 * hashBytes + sumBytes, right.sumAtoms)
   return bytes
 }
 
-function joined(...parts: Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
-  let at = 0
-  for (const part of parts) {
-    bytes.set(part, at)
-    at += part.length
-  }
-  return bytes
+/** Writes an unsigned sum of 16 bytes, big-endian. */
+function setSum(view: DataView, at: number, value: bigint): void {
+  if (value < 0n || value >= tooMuch) throw new RangeError('a sum must be between 0 and 2^128')
+  view.setBigUint64(at, value >> 64n)
+  view.setBigUint64(at + 8, BigInt.asUintN(64, value))
 }
