@@ -19,6 +19,7 @@ import { getOffer } from './lib/offers/get-offer.ts'
 import { listOffers } from './lib/offers/list-offers.ts'
 import { openTerminal, resizeTerminal } from './lib/provisioning/reach-workload.ts'
 import { readNetwork } from './lib/read-network.ts'
+import { readReserves } from './lib/reserves/read-reserves.ts'
 import { type House, openHouse } from './lib/wiring.ts'
 
 const terminalPattern = /^\/api\/rentals\/(rnt_[0-9a-f]{32})\/terminal$/
@@ -39,6 +40,7 @@ async function start(): Promise<void> {
     listOffers: (query) => listOffers(house, query),
     getOffer: (id) => getOffer(house, id),
     network: () => readNetwork(house),
+    reserves: () => readReserves(house),
   })
 
   const api = getRequestListener(buildApi(house).fetch)

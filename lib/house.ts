@@ -1,6 +1,7 @@
 // The house as pages see it: reading verbs, already bound. Kept on globalThis, because the bundler gives pages their own copies of modules.
 import type { NetworkView } from '@flow402/protocol/network'
 import type { Offer, OfferPage, OfferQuery } from '@flow402/protocol/offer'
+import type { Reserves } from '@flow402/protocol/reserve'
 
 /** What a page may read. */
 export type PageHouse = {
@@ -8,6 +9,7 @@ export type PageHouse = {
   /** Throws Problem offer_not_found. */
   getOffer(id: string): Promise<Offer>
   network(): NetworkView
+  reserves(): Promise<Reserves>
 }
 
 const key = Symbol.for('flow402.house')

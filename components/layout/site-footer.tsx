@@ -16,6 +16,9 @@ export function SiteFooter({ network }: { network: NetworkView }) {
         <span>USDC on {chain}</span>
         <span className="num">Market fee {network.feeBps / 100} %, paid by the provider</span>
         <span className="flex gap-4 sm:ml-auto">
+          <Link href="/reserves" className="hover:text-ink">
+            Reserves
+          </Link>
           <Link href="/errors" className="hover:text-ink">
             Error codes
           </Link>
