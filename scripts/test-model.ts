@@ -1,5 +1,5 @@
 // Model runs, as many as asked: npm run test:model -- [sequences, 10000] [seed] [path]. One process per core; a path replays one failure.
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
@@ -32,22 +32,30 @@ const freshDatabaseAt = (admin: string) => async () => {
   return { url: urlOf(admin, name), drop }
 }
 
-/** One worker's share, in a process of its own; its result is the last line that it writes. */
-function runShare(admin: string, share: number, shareSeed: number): Promise<Ran> {
+/** One worker's share, in a process of its own; its result is the last line that it writes, undefined when it was stopped. */
+function runShare(admin: string, share: number, shareSeed: number, others: Set<ChildProcess>): Promise<Ran | undefined> {
   const args = [fileURLToPath(import.meta.url), String(share), String(shareSeed), ...(path ? [path] : [])]
   const child = spawn(process.execPath, args, {
     env: { ...process.env, FLOW402_MODEL_DATABASE: admin },
     stdio: ['ignore', 'pipe', 'inherit'],
   })
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => child.kill(signal))
+  others.add(child)
   let said = ''
   child.stdout.on('data', (chunk: Buffer) => {
     said += chunk.toString()
   })
   return new Promise((resolve, reject) => {
     child.on('error', reject)
-    child.on('close', (code) =>
-      code === 0 ? resolve(JSON.parse(said.trim().split('\n').at(-1) ?? '') as Ran) : reject(new Error(`a worker ended with ${code}`)),
-    )
+    child.on('close', (code, signal) => {
+      others.delete(child)
+      if (signal) return resolve(undefined)
+      if (code !== 0) return reject(new Error(`a worker ended with ${code}`))
+      const ran = JSON.parse(said.trim().split('\n').at(-1) ?? '') as Ran
+      // One failure is enough: the others need not go on.
+      if (ran.failure) for (const other of others) other.kill()
+      resolve(ran)
+    })
   })
 }
 
@@ -74,11 +82,15 @@ async function runAll(): Promise<number> {
     for (const regression of JSON.parse(readFileSync(regressions, 'utf8')) as Regression[])
       await replay(regression, freshDatabaseAt(postgres.url))
     const workers = path ? 1 : Math.min(availableParallelism(), Math.ceil(count / 100))
+    const others = new Set<ChildProcess>()
     const shares = Array.from({ length: workers }, (_, index) =>
       // Each process has its own stretch of seeds.
-      runShare(postgres.url, Math.ceil(count / workers), seed + index * 100_000_000),
+      runShare(postgres.url, Math.ceil(count / workers), seed + index * 100_000_000, others),
     )
-    const ran = together(await Promise.all(shares), (performance.now() - startedAt) / 1000)
+    const ran = together(
+      (await Promise.all(shares)).filter((ran) => ran !== undefined),
+      (performance.now() - startedAt) / 1000,
+    )
     console.log(`seed ${seed}, ${workers} processes: ${inWords(ran)}`)
     return ran.failure ? 1 : 0
   } finally {

@@ -21,8 +21,8 @@ export const workers = [
 ] as const
 export type Worker = (typeof workers)[number]
 
-/** What every payment may suffer. `rail`: a remote facilitator names its signature only afterwards. */
-type Suffering = { fault?: MockFault; times?: number; rail: 'local' | 'remote'; death?: Death }
+/** What every payment may suffer. `rail`: a remote facilitator names its signature only afterwards. `isSentTwice`: to two replicas at once. */
+type Suffering = { fault?: MockFault; times?: number; rail: 'local' | 'remote'; death?: Death; isSentTwice?: boolean }
 
 /** What may happen at the same time as others. `which` and `wallet` choose among those that are there. */
 export type Part =
@@ -72,7 +72,8 @@ const rail = fc.constantFrom<'local' | 'remote'>('local', 'remote')
 const plain = <T extends object>(shape: { [K in keyof T]: fc.Arbitrary<T[K]> }): fc.Arbitrary<T> =>
   fc.record(shape).map((made) => Object.fromEntries(Object.entries(made).filter(([, value]) => value !== undefined)) as T)
 
-const suffering = { fault, times, rail, death }
+const isSentTwice = rarely(fc.constant(true), 2)
+const suffering = { fault, times, rail, death, isSentTwice }
 const doing = <D extends string>(name: D) => fc.constant(name)
 
 const part: fc.Arbitrary<Part> = fc.oneof(
@@ -87,7 +88,7 @@ const part: fc.Arbitrary<Part> = fc.oneof(
       death,
     }) as fc.Arbitrary<Part>,
   },
-  { weight: 2, arbitrary: plain({ do: doing('extend'), which, minutes, wallet, ...suffering }) as fc.Arbitrary<Part> },
+  { weight: 4, arbitrary: plain({ do: doing('extend'), which, minutes, wallet, ...suffering }) as fc.Arbitrary<Part> },
   { weight: 2, arbitrary: plain({ do: doing('stop'), which, death }) as fc.Arbitrary<Part> },
   { weight: 2, arbitrary: plain({ do: doing('tell'), death }) as fc.Arbitrary<Part> },
   { weight: 8, arbitrary: plain({ do: doing('work'), worker: fc.constantFrom(...workers), death }) as fc.Arbitrary<Part> },

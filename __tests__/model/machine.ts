@@ -27,6 +27,8 @@ export function machineKey(): Key {
 export function openMachine(nodeId: string, privateKey: KeyObject, now: () => number) {
   const leases = new Map<string, Lease>()
   const outbox: Telling[] = []
+  /** What this machine ended because what it knew to be paid for was used up. */
+  const usedUp = new Set<string>()
   let signed: { rentalId: string; seq: number; toSecond: number }[] = []
 
   function statusOf(lease: Lease, phase: LeasePhase): LeaseStatus {
@@ -58,6 +60,7 @@ export function openMachine(nodeId: string, privateKey: KeyObject, now: () => nu
     const lease = leases.get(rentalId)
     if (!lease || lease.end !== null) return
     lease.end = why
+    if (why === 'paid_until') usedUp.add(rentalId)
     outbox.push({ kind: 'lease', status: statusOf(lease, why === 'failed' ? 'failed' : 'draining') })
     if (lease.readyAt !== null) outbox.push({ kind: 'usage', usage: signUsage(lease, secondsOf(lease), true) })
     outbox.push({ kind: 'lease', status: statusOf(lease, 'removed') })
@@ -78,6 +81,7 @@ export function openMachine(nodeId: string, privateKey: KeyObject, now: () => nu
   return {
     nodeId,
     connection,
+    usedUp,
     leases,
     /** What the market did not hear yet, oldest first. */
     outbox,

@@ -49,7 +49,7 @@ export function chargeFor(rental: Pick<SeenRental, 'units' | 'price' | 'minutes'
 
 /**
  * The model of one sequence. `price` and `feeBps` are the market's terms, `unitsTotal` what the machine has, `dropped` the signatures that a
- * fork took away at some time.
+ * fork took away at some time, `usedUp` the rentals that the machine ended by what it knew to be paid for.
  */
 export function openModel(terms: {
   price: bigint
@@ -58,13 +58,13 @@ export function openModel(terms: {
   dustAtoms: bigint
   truth: ChainTruth
   dropped: Set<string>
+  usedUp: Set<string>
 }) {
-  const { truth, dropped } = terms
+  const { truth, dropped, usedUp } = terms
   const agreed = new Map<string, Agreed>()
   /** Per rental: where the seconds of each signed usage record end; a machine that forgot everything begins its numbers anew. */
   const told = new Map<string, { seq: number; toSecond: number }[]>()
   const stopped = new Set<string>()
-  const exited = new Set<string>()
   let before: Seen | undefined
   let lastSeenMs = 0
   let isLostForLong = false
@@ -81,7 +81,6 @@ export function openModel(terms: {
       told.set(rentalId, [...(told.get(rentalId) ?? []), { seq, toSecond }])
     },
     stopAsked: (rentalId: string) => void stopped.add(rentalId),
-    exits: (rentalId: string) => void exited.add(rentalId),
     heard(nowMs: number): void {
       isLostForLong ||= nowMs - lastSeenMs > 360_000 && lastSeenMs > 0
       lastSeenMs = nowMs
@@ -195,7 +194,7 @@ export function openModel(terms: {
   function checkReason({ id, endReason, paidUntil }: SeenRental, payments: SeenPayment[], nowMs: number): void {
     if (endReason === 'stopped') hold(stopped.has(id), `R3: ${id} was stopped by nobody`)
     if (endReason === 'node_lost') hold(isLostForLong, `R3: ${id} lost a machine that was there`)
-    if (endReason === 'time_up') hold(paidUntil !== null && nowMs >= paidUntil - 1_000, `R3: the time of ${id} was not up`)
+    if (endReason === 'time_up') hold(usedUp.has(id) || (paidUntil !== null && nowMs >= paidUntil), `R3: the time of ${id} was not up`)
     if (endReason === 'payment_reversed')
       hold(
         payments.some(

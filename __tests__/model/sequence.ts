@@ -84,7 +84,7 @@ export async function openSequence(world: World, company: Company) {
     findByMemo: (memo: string) => world.chain.findByMemo(world.escrow, memo, 0),
     finalizedHeight: world.chain.finalizedHeight,
   }
-  const model = openModel({ price, feeBps, unitsTotal, dustAtoms, truth, dropped: world.dropped })
+  const model = openModel({ price, feeBps, unitsTotal, dustAtoms, truth, dropped: world.dropped, usedUp: machine.usedUp })
   model.heard(world.now())
 
   const pick = <T>(all: readonly T[], which: number): T | undefined => all[which % Math.max(1, all.length)]
@@ -122,7 +122,7 @@ export async function openSequence(world: World, company: Company) {
 
   async function pay(part: Omit<Part & { do: 'pay' }, 'do'>, quoted: Quoted | undefined, schedule: Schedule): Promise<void> {
     if (!quoted) return
-    const { fault, times, rail, death } = part
+    const { fault, times, rail, death, isSentTwice } = part
     const options = {
       payer: walletName(part.wallet),
       maxAmountAtoms: 1n << 62n,
@@ -132,7 +132,9 @@ export async function openSequence(world: World, company: Company) {
     const payment = { quoted, header: await signMockPayment(quoted.challenge, options) }
     sent.push(payment)
     if (fault === 'dropped_after_confirmed') world.dropped.add(digestOf(payment.header))
-    await send(process({ death, rail, isPatient: false }, schedule), payment)
+    const replicas = [process({ death, rail, isPatient: false }, schedule)]
+    if (isSentTwice) replicas.push(process({ rail, isPatient: false }, schedule))
+    await Promise.all(replicas.map((to) => expected(send(to, payment))))
   }
 
   async function again(part: Part & { do: 'again' }, schedule: Schedule): Promise<void> {
@@ -249,7 +251,6 @@ export async function openSequence(world: World, company: Company) {
     if (command.do === 'ready') machine.ready(rentalId)
     if (command.do === 'use') machine.use(rentalId, command.moreSeconds)
     if (command.do === 'exit') machine.end(rentalId, 'exited')
-    if (command.do === 'exit') model.exits(rentalId)
     await machine.tell(process({}, undefined))
   }
 

@@ -147,6 +147,7 @@ export async function openWorld(databaseUrl: string) {
       feeBps,
       currency: 'USDC',
       dustAtoms,
+      escrowHourlyCapAtoms: 10_000_000_000n,
       payoutHoldMs: options.payoutHoldMs ?? 0,
       partsOf,
       feeGuard: { pausedBecause: async () => undefined },
