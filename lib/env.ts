@@ -42,10 +42,10 @@ const facilitatorList = z
     'local, or urls of x402 facilitators, with commas between',
   )
 
-const lamports = (usual: string) =>
+const whole = (unit: string, usual: string) =>
   z
     .string()
-    .regex(/^\d{1,18}$/, 'lamports, a whole number')
+    .regex(/^\d{1,18}$/, `${unit}, a whole number`)
     .default(usual)
     .transform(BigInt)
 
@@ -76,11 +76,13 @@ const Settings = z.object({
   FACILITATOR_URL: facilitatorList,
   // A payment costs 10,001 lamports as clients usually send it: this is left for the extensions, payouts and refunds of some hundred
   // rentals, 1,999 transactions, when new ones are no longer quoted.
-  FEE_PAYER_MIN_LAMPORTS: lamports('20000000'),
+  FEE_PAYER_MIN_LAMPORTS: whole('lamports', '20000000'),
   // 200,000 payments a day as clients usually send them, 9,500 of the dearest that are sponsored.
-  FEE_PAYER_DAILY_LAMPORTS: lamports('2000000000'),
+  FEE_PAYER_DAILY_LAMPORTS: whole('lamports', '2000000000'),
   PAYOUT_HOLD_SECONDS: z.coerce.number().int().min(0).max(2_592_000).default(0),
   DISPUTE_DEFAULT_REFUND_BPS: z.coerce.number().int().min(0).max(10_000).default(0),
+  // 10,000 USDC.
+  ESCROW_HOURLY_CAP_ATOMS: whole('atoms', '10000000000'),
   DUST_ATOMS: z.coerce.number().int().min(0).max(1_000_000).default(2_000),
   EXPECT_LOCAL_NODE: z.enum(['0', '1']).default('0'),
   FLOW402_CRASH_AT: z.string().optional(),
@@ -121,6 +123,8 @@ export type Env = {
   disputeDefaultRefundBps: number
   /** What is sent to the escrow for nothing and is less than this is kept: returning it would cost more. */
   dustAtoms: bigint
+  /** What may leave the escrow by our own signatures within any hour, in atoms: what is more waits. */
+  escrowHourlyCapAtoms: bigint
   /** Who settles payments, in order of preference: `local`, our own in this process, or urls. At least one. */
   facilitators: string[]
   /** Below this balance of our fee payer no new rental is quoted, in lamports. */
@@ -173,6 +177,7 @@ export function readEnv(source: Record<string, string | undefined> = process.env
     payoutHoldMs: s.PAYOUT_HOLD_SECONDS * 1000,
     disputeDefaultRefundBps: s.DISPUTE_DEFAULT_REFUND_BPS,
     dustAtoms: BigInt(s.DUST_ATOMS),
+    escrowHourlyCapAtoms: s.ESCROW_HOURLY_CAP_ATOMS,
     facilitators: s.FACILITATOR_URL,
     feePayerMinLamports: s.FEE_PAYER_MIN_LAMPORTS,
     feePayerDailyLamports: s.FEE_PAYER_DAILY_LAMPORTS,

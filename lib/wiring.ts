@@ -33,6 +33,7 @@ export type House = {
   payoutHoldMs: number
   disputeDefaultRefundBps: number
   dustAtoms: bigint
+  escrowHourlyCapAtoms: bigint
   /** Whose money a transfer carries: settlement knows, the escrow's scan asks. */
   partsOf: PartsOf
   wake: Wake
@@ -61,6 +62,7 @@ export async function openHouse(env: Env, version: string, link: NodeLink, now: 
     payoutHoldMs: env.payoutHoldMs,
     disputeDefaultRefundBps: env.disputeDefaultRefundBps,
     dustAtoms: env.dustAtoms,
+    escrowHourlyCapAtoms: env.escrowHourlyCapAtoms,
     partsOf,
     wake(work) {
       for (const listener of listeners) listener(work)

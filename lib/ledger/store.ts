@@ -107,6 +107,26 @@ export async function endHold(
   return numAffectedRows === 1n
 }
 
+/**
+ * What was signed out of the escrow since a time in Unix ms and may have left it, in atoms. A signature that can never land no longer
+ * counts: otherwise one account that nothing can be sent to would use up what there is for all the others.
+ */
+export async function sumSignedOut(db: Db | Tx, sinceMs: number): Promise<bigint> {
+  const { rows } = await sql<{ sum: bigint }>`
+    select coalesce(sum(amount_atoms), 0)::bigint as sum from ledger_hold
+    where kind <> 'charge' and created_at > ${new Date(sinceMs)}
+      and not exists (
+        select from ledger_hold_end as ended
+        where (ended.kind, ended.external_id) = (ledger_hold.kind, ledger_hold.external_id) and ended.outcome = 'voided'
+      )`.execute(db)
+  return rows[0]?.sum ?? 0n
+}
+
+/** Lets one transaction at a time decide, until it ends, whether more may be signed out of the escrow. */
+export async function lockSigning(tx: Tx): Promise<void> {
+  await sql`select pg_advisory_xact_lock(hashtext('flow402 signs out of the escrow'))`.execute(tx)
+}
+
 /** The sum of every account over the whole ledger, in atoms. */
 export async function sumAccounts(db: Db | Tx): Promise<Record<Account, bigint>> {
   const rows = await db

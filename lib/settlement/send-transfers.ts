@@ -2,8 +2,9 @@
 import { randomUUID } from 'node:crypto'
 import type { Now } from '../clock.ts'
 import type { CrashPoint } from '../crash.ts'
-import { type Db, inTransaction } from '../db/client.ts'
+import { type Db, inTransaction, type Tx } from '../db/client.ts'
 import { holdTransfer, voidTransfer } from '../ledger/post.ts'
+import { lockSigning, sumSignedOut } from '../ledger/store.ts'
 import { confirmTransfer, type PartsOf } from '../payments/finalize-movement.ts'
 import type { PaymentRail, SignedMovement } from '../payments/payment-rail.ts'
 import { findScanCompletion, findUnexplained, isFrozen, setFate } from '../payments/store-escrow.ts'
@@ -17,7 +18,14 @@ import {
 } from '../payments/store-transfers.ts'
 import { findPayoutParts } from './store.ts'
 
-type Deps = { db: Db; now: Now; rail: Pick<PaymentRail, 'signMovement' | 'broadcast' | 'findMovement'>; crash: CrashPoint }
+type Deps = {
+  db: Db
+  now: Now
+  rail: Pick<PaymentRail, 'signMovement' | 'broadcast' | 'findMovement'>
+  crash: CrashPoint
+  /** What may be signed out of the escrow within any hour, by all processes together, in atoms. */
+  escrowHourlyCapAtoms: bigint
+}
 
 const leaseMs = 15_000
 const batch = 30
@@ -29,6 +37,9 @@ const slowestRetryMs = 300_000
 const staleScanMs = 120_000
 /** How much older than the debt the chain's history is searched: clocks differ. */
 const historyMarginMs = 60_000
+const hourMs = 3_600_000
+/** How soon a transfer that the hour did not allow is looked at again. */
+const capRetryMs = 30_000
 
 /** Whose money a transfer carries: the earnings of a payout, otherwise its rental, or the receipt that it answers. */
 export const partsOf: PartsOf = async (tx, transfer) => {
@@ -51,10 +62,15 @@ export async function sendTransfers(deps: Deps): Promise<number> {
     deps.db,
     transfers.map(({ movement }) => movement.destination),
   )
+  const overCap = await findOverCap(
+    deps,
+    transfers.filter((transfer) => !transfer.signed && !paidBefore.has(transfer.id)),
+  )
   const sent = await Promise.all(
     transfers.map((transfer) =>
       sendOne(deps, transfer, token, {
         paidBefore: paidBefore.get(transfer.id),
+        isOverCap: overCap.has(transfer.id),
         // Who pays has an account, and who was paid before had one: an account is opened once per address, at our cost, and never for a refund.
         mayOpenAccount: transfer.movement.kind !== 'refund' && !knownDestinations.has(transfer.movement.destination),
       }),
@@ -67,13 +83,16 @@ async function sendOne(
   deps: Deps,
   transfer: Transfer,
   token: string,
-  { paidBefore, mayOpenAccount }: { paidBefore: string | undefined; mayOpenAccount: boolean },
+  { paidBefore, isOverCap, mayOpenAccount }: { paidBefore: string | undefined; isOverCap: boolean; mayOpenAccount: boolean },
 ): Promise<boolean> {
   try {
     if (paidBefore !== undefined) return await confirmPaid(deps, transfer, paidBefore)
     if (transfer.signed) return await sendAgain(deps, transfer, transfer.signed, token)
+    if (isOverCap) return await waitForTheHour(deps, transfer, token)
     const signed = await deps.rail.signMovement(transfer.movement, transfer.id, mayOpenAccount)
-    if (!(await storeSigned(deps, transfer, signed, token))) return false
+    const stored = await storeSigned(deps, transfer, signed, token)
+    if (stored === 'over_cap') return await waitForTheHour(deps, transfer, token)
+    if (stored === 'in_other_hands') return false
     deps.crash('transfer_signed')
     await deps.rail.broadcast(signed)
     deps.crash('transfer_sent')
@@ -116,13 +135,50 @@ const holdOf = (transfer: Transfer, attempt: number, nowMs: number) => ({
   nowMs,
 })
 
-async function storeSigned(deps: Deps, transfer: Transfer, signed: SignedMovement, token: string): Promise<boolean> {
+type Stored = 'stored' | 'in_other_hands' | 'over_cap'
+
+/** Stores a signature before anybody sees it, unless others have used up the hour meanwhile; then it is forgotten. */
+async function storeSigned(deps: Deps, transfer: Transfer, signed: SignedMovement, token: string): Promise<Stored> {
   return inTransaction(deps.db, async (tx) => {
+    // One after the other, so that two processes together stay below the cap as well.
+    await lockSigning(tx)
+    if ((await leftThisHour(deps, tx)) < transfer.movement.amountAtoms) return 'over_cap'
     const attempt = await setTransferSigned(tx, transfer.id, token, signed)
-    if (attempt === undefined) return false
+    if (attempt === undefined) return 'in_other_hands'
     await holdTransfer(tx, { ...holdOf(transfer, attempt, deps.now()), amountAtoms: transfer.movement.amountAtoms })
-    return true
+    return 'stored'
   })
+}
+
+/** What may still be signed now; less than nothing when the cap was lowered. */
+async function leftThisHour({ db, now, escrowHourlyCapAtoms }: Deps, tx?: Tx): Promise<bigint> {
+  return escrowHourlyCapAtoms - (await sumSignedOut(tx ?? db, now() - hourMs))
+}
+
+/** Which of these the hour does not allow, oldest served first: they are not even signed. One that is too large keeps no smaller one back. */
+async function findOverCap(deps: Deps, unsigned: Transfer[]): Promise<Set<string>> {
+  const over = new Set<string>()
+  if (unsigned.length === 0) return over
+  let left = await leftThisHour(deps)
+  for (const { id, movement } of unsigned.toSorted((a, b) => a.createdAtMs - b.createdAtMs)) {
+    if (movement.amountAtoms > left) over.add(id)
+    else left -= movement.amountAtoms
+  }
+  if (over.size > 0)
+    console.error(
+      JSON.stringify({ level: 'error', event: 'hourly_cap_reached', waiting: over.size, capAtoms: deps.escrowHourlyCapAtoms.toString() }),
+    )
+  return over
+}
+
+async function waitForTheHour(deps: Deps, transfer: Transfer, token: string): Promise<false> {
+  const cap = deps.escrowHourlyCapAtoms
+  const reason =
+    transfer.movement.amountAtoms > cap
+      ? `it is more than may leave the escrow in an hour (ESCROW_HOURLY_CAP_ATOMS=${cap})`
+      : `what may leave the escrow in an hour has left it (ESCROW_HOURLY_CAP_ATOMS=${cap}); it goes out when the hour allows`
+  await putBackTransfer(deps.db, transfer.id, token, deps.now() + capRetryMs, reason)
+  return false
 }
 
 async function owedAgain(deps: Deps, transfer: Transfer, token: string, reason: string): Promise<false> {
