@@ -2,6 +2,7 @@
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, relative } from 'node:path'
+import { DisputeStatus } from '@flow402/protocol/dispute'
 import { endpoints } from '@flow402/protocol/endpoints'
 import { Isolation } from '@flow402/protocol/node'
 import { PaymentState } from '@flow402/protocol/payment'
@@ -39,6 +40,7 @@ test('reasons, payment states and isolation are the same words in database and p
   expect(await enumValues('end_reason')).toEqual([...EndReason.options].sort())
   expect(await enumValues('payment_status')).toEqual([...PaymentState.options].sort())
   expect(await enumValues('isolation')).toEqual([...Isolation.options].sort())
+  expect(await enumValues('dispute_status')).toEqual([...DisputeStatus.options].sort())
 })
 
 test('the types of the database are what a freshly migrated database gives', async () => {
