@@ -42,8 +42,11 @@ const awayCodes = new Set([
   'ENOTFOUND',
   'EAI_AGAIN',
 ])
-/** PostgreSQL's: connection exceptions (08), insufficient resources (53), operator intervention (57), a lock not got in time (55P03). */
-const awayStates = /^(08|53|57)[0-9A-Z]{3}$|^55P03$/
+/**
+ * PostgreSQL's: connection exceptions (08), a tie that was lost three times (40), insufficient resources (53), operator intervention (57),
+ * a lock not got in time (55P03), a standby that takes no writes (25006).
+ */
+const awayStates = /^(08|40|53|57)[0-9A-Z]{3}$|^55P03$|^25006$/
 /** What pg says without any code. */
 const awayWords =
   /timeout exceeded when trying to connect|Connection terminated|connection error and is not queryable|Client was closed|Cannot use a pool after calling end|driver has already been destroyed/i

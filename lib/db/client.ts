@@ -83,6 +83,8 @@ export async function pingDatabase(db: Db): Promise<void> {
   await sql`select 1`.execute(db)
 }
 
+/** How long at most the loser of a tie waits before its first repeat, in ms. */
+const tieBreakMs = 20
 const retryable = new Set(['40001', '40P01'])
 
 /** Runs `work` in one transaction; repeats it up to 3 times when PostgreSQL broke a tie (40001, 40P01). No network call may happen inside. */
@@ -97,6 +99,8 @@ export async function inOneStatement<T>(work: () => Promise<T>): Promise<T> {
       return await work()
     } catch (error) {
       if (attempt >= 3 || !retryable.has(errorCode(error) ?? '')) throw error
+      // Those who lost to each other must not meet again at the same moment.
+      await new Promise((resolve) => setTimeout(resolve, Math.random() * tieBreakMs * attempt))
     }
   }
 }
