@@ -189,7 +189,8 @@ async function owedAgain(deps: Deps, transfer: Transfer, token: string, reason: 
 }
 
 async function later(deps: Deps, transfer: Transfer, token: string, reason: string): Promise<false> {
-  const waitMs = Math.min(firstRetryMs * 2 ** Math.min(transfer.attempts, 10), slowestRetryMs)
+  // The older the debt, the rarer the try, whether it failed before it was signed or after.
+  const waitMs = Math.min(Math.max(firstRetryMs, Math.floor((deps.now() - transfer.createdAtMs) / 10)), slowestRetryMs)
   await putBackTransfer(deps.db, transfer.id, token, deps.now() + waitMs, reason)
   console.error(
     JSON.stringify({ level: 'warn', event: 'transfer_waits', transfer: transfer.id, rental: transfer.rentalId, reason, waitMs }),
