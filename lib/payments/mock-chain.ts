@@ -94,7 +94,8 @@ export function openMockChain(options: {
   const one = (sql: string, ...given: SQLInputValue[]) => statement(sql).get(...given) as Row | undefined
   const run = (sql: string, ...given: SQLInputValue[]) => statement(sql).run(...given)
 
-  run(`insert into meta (key, value) values ('genesis_ms', ?), ('added', 0) on conflict do nothing`, BigInt(Math.floor(now())))
+  // It begins so high that its first block is not final yet.
+  run(`insert into meta (key, value) values ('genesis_ms', ?), ('added', ?) on conflict do nothing`, BigInt(Math.floor(now())), lag)
   const genesisMs = Number(one(`select value from meta where key = 'genesis_ms'`)?.value)
 
   /** One writer at a time, whichever process; first of all what was due by now happens. */
@@ -197,7 +198,7 @@ export function openMockChain(options: {
 
   const chain = {
     height: () => atomically((height) => height),
-    finalizedHeight: () => atomically((height) => (height > lag ? height - lag : 0n)),
+    finalizedHeight: () => atomically((height) => height - lag),
     /** The block height after which what is signed now can no longer land. */
     lastValidHeight: () => atomically((height) => height + validSlots),
     /** Lets slots pass. */
@@ -268,7 +269,7 @@ export function openMockChain(options: {
     history: (owner: string, before: string | null, limit: number) =>
       atomically((height) => {
         const from = before === null ? undefined : one('select slot, position from landed where signature = ?', before)
-        const newest = height > lag ? height - lag : 0n
+        const newest = height - lag
         return all(
           `select * from landed where (sender = ? or receiver = ?) and slot <= ? and (slot, position) < (?, ?)
            order by slot desc, position desc limit ?`,
@@ -289,7 +290,7 @@ export function openMockChain(options: {
     /** What an account holds at the newest final slot. */
     finalBalanceOf: (owner: string) =>
       atomically((height) => {
-        const slot = height > lag ? height - lag : 0n
+        const slot = height - lag
         const since = one(
           `select coalesce(sum(case when receiver = ? then atoms else -atoms end), 0) as atoms from landed
            where slot > ? and failed = 0 and (sender = ? or receiver = ?)`,

@@ -31,7 +31,7 @@ function openMarket(options: { file?: string; knowsSignature?: boolean; pageSize
   const { knowsSignature = true, pageSize = 100 } = options
   const open = () => openMockRail({ chain, feeAddress: 'market', knowsSignature, pageSize, pause })
   const rail = open()
-  chain.advance(100)
+  chain.advance(92)
   chain.give('alice', 100_000n)
 
   async function proofOf(quote: Quote, fault?: MockFault, times?: number, nonce = 'n1') {
@@ -304,8 +304,8 @@ test('by time: a slot passes every 400 ms, and what waited lands in its slot', a
   const late = { signature: 's', from: 'alice', to: 'bob', amountAtoms: 20n, memo: null, lastValidHeight: 10n }
   expect(chain.send(late, 'last_moment')).toBe('waiting')
   nowMs += 8_000
-  expect(chain.height()).toBe(20n)
-  expect(chain.find('s')).toMatchObject({ slot: 10n, hasFailed: false, landedAtMs: nowMs - 4_000 })
+  expect(chain.height()).toBe(28n)
+  expect(chain.find('s')).toMatchObject({ slot: 10n, hasFailed: false, landedAtMs: nowMs - 7_200 })
   expect(chain.balanceOf('alice')).toBe(30n)
 })
 
