@@ -1,8 +1,6 @@
 // Books of any size, right to the atom, written past all code: for damage that the audit must find, and for its speed.
 import { runStatements } from './statements.ts'
 
-/** One rental of these books: 10 minutes prepaid at 60,000 atoms an hour, 300 s used, 5 % fee. */
-export const planted = { prepaidAtoms: 10_000n, chargedAtoms: 5_000n, feeAtoms: 250n, payoutAtoms: 4_750n, refundAtoms: 5_000n } as const
 /** How many rentals share one payout and one transfer of fees. */
 const perTransfer = 20
 
@@ -20,7 +18,7 @@ export async function plantedId(url: string, prefix: 'rnt' | 'pay' | 'trf', n: n
 }
 
 /**
- * Adds `settled` settled rentals with twelve entries each, and one of each other kind behind them: running (n + 1), ended with everything
+ * Adds `settled` settled rentals with twelve entries each (10 minutes prepaid at 60,000 atoms an hour, 300 s used, 5 % fee), and one of each other kind behind them: running (n + 1), ended with everything
  * still owed (n + 2), requested (n + 3), expired (n + 4), and money that came for nothing.
  */
 export async function plantBooks(url: string, settled: number): Promise<void> {
