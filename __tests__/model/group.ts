@@ -48,7 +48,7 @@ export async function runGroup(world: World, lists: readonly (readonly Command[]
 }
 
 /** The way to whichever machine is asked for. */
-function linkTo(all: Sequence[]): NodeLink {
+export function linkTo(all: Sequence[]): NodeLink {
   const machineOf = (nodeId: string) => all.find((sequence) => sequence.nodeId === nodeId)?.machine
   const refuse = async () => {
     throw new Error('no workload is behind these machines')
@@ -68,7 +68,7 @@ function linkTo(all: Sequence[]): NodeLink {
 }
 
 /** Time passes for all; machines that are there are heard of, and end what is used up. */
-async function pass(world: World, all: Sequence[], ms: number): Promise<void> {
+export async function pass(world: World, all: Sequence[], ms: number): Promise<void> {
   world.passMs(ms)
   const there = all.filter(({ machine }) => machine.connection.isOpen)
   for (const { machine } of all) machine.endWhatIsUsedUp()
@@ -76,7 +76,8 @@ async function pass(world: World, all: Sequence[], ms: number): Promise<void> {
   for (const sequence of there) sequence.heard()
 }
 
-async function look(world: World, all: Sequence[]): Promise<void> {
+/** Takes what the database says of all, and holds it against their models. */
+export async function look(world: World, all: Sequence[]): Promise<void> {
   const seen = await observe(
     world,
     all.map(({ offerId }) => offerId),
