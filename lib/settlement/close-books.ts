@@ -74,7 +74,10 @@ async function closeLocked(deps: Deps, tx: Tx, rentals: ClosableRental[]): Promi
   const books = rentals.map((rental) => ({ rental, split: splitFor(rental) }))
   await postSettlements(
     tx,
-    books.map(({ rental: { id: rentalId, currency }, split }) => ({ rentalId, currency, split, nowMs })),
+    // Whose payment was taken back paid nothing: there is nothing to book.
+    books
+      .filter(({ rental }) => rental.prepaidAtoms > 0n)
+      .map(({ rental: { id: rentalId, currency }, split }) => ({ rentalId, currency, split, nowMs })),
   )
   await addOwedTransfers(
     tx,
