@@ -19,6 +19,8 @@ type Facts = {
   rentals: Row[]
   transfers: Row[]
   receipts: { rental_id: string; body: ReceiptBody }[]
+  /** Signatures of what came for nothing that was asked for and is booked as that. */
+  strays: Set<string>
   ledgerEscrow: bigint
   history: LandedTransaction[]
   escrow: string
@@ -174,7 +176,7 @@ async function checkEarnings(market: CheckedMarket, wrong: string[]): Promise<vo
 async function readFacts(market: CheckedMarket): Promise<Facts> {
   const { escrow } = market.addresses
   // The database first: what is settled there must have landed before.
-  const [payments, rentals, transfers, receipts, ledgerEscrow] = await Promise.all([
+  const [payments, rentals, transfers, receipts, strays, ledgerEscrow] = await Promise.all([
     rows(market, `select id, rental_id, status::text, amount_atoms::text as atoms, signature, counted::text from payment`),
     rows(
       market,
@@ -183,16 +185,21 @@ async function readFacts(market: CheckedMarket): Promise<Facts> {
     ),
     rows(market, `select id, kind::text, status::text, amount_atoms::text as atoms, signature from transfer`),
     runStatements(market.databaseUrl, 'select rental_id, body from receipt') as Promise<Facts['receipts']>,
+    rows(market, `select external_id from ledger_transaction where kind = 'unmatched'`),
     one(market, `select coalesce(sum(amount_atoms), 0)::text from ledger_entry where account = 'escrow'`),
   ])
   const history = await readHistory(market.chain.rpcUrl, escrow, market.env.usdcMint)
-  return { payments, rentals, transfers, receipts, ledgerEscrow: BigInt(ledgerEscrow), history, escrow }
+  const strayed = new Set(strays.map((row) => String(row.external_id)))
+  return { payments, rentals, transfers, receipts, strays: strayed, ledgerEscrow: BigInt(ledgerEscrow), history, escrow }
 }
 
-/** A payment is settled exactly when one landed transaction carries its memo and its exact amount. */
-function checkPayments({ payments, history, escrow }: Facts, isQuiet: boolean, wrong: string[]): void {
+/**
+ * A payment is settled exactly when one landed transaction carries its memo and its exact amount. Others may carry its memo when they are
+ * booked as owed back: anybody can write it.
+ */
+function checkPayments({ payments, history, strays, escrow }: Facts, isQuiet: boolean, wrong: string[]): void {
   const byMemo = Map.groupBy(
-    history.filter((transaction) => moved(transaction, escrow) > 0n),
+    history.filter((transaction) => moved(transaction, escrow) > 0n && !strays.has(transaction.signature)),
     ({ memos }) => memos.join('; '),
   )
   for (const { id, status, atoms, signature } of payments) {

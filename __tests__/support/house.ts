@@ -39,7 +39,12 @@ const walletAtoms = 100_000_000n
 export type Answered = { status: number; headers: Headers; body: Record<string, unknown>; text: string }
 /** A request that was answered with 402, and everything needed to pay it. */
 export type Quoted = { request: unknown; path: string; answer: Answered; paid: PaidQuote<'requestRental'> }
-type Settings = (places: { databaseUrl: string; rpcUrl: string }) => Promise<Record<string, string>> | Record<string, string>
+/** `viewUrl` is a second node of the same chain, with faults of its own. */
+type Settings = (places: {
+  databaseUrl: string
+  rpcUrl: string
+  viewUrl: string
+}) => Promise<Record<string, string>> | Record<string, string>
 export type TestHouse = Awaited<ReturnType<typeof openTestHouse>>
 
 /**
@@ -59,7 +64,7 @@ export async function openTestHouse(
 ) {
   const [database, chain] = await Promise.all([
     freshDatabase(),
-    startLocalnet({ slotMs: options.slotMs ?? 100, finalitySlots: options.finalitySlots ?? 2 }),
+    startLocalnet({ slotMs: options.slotMs ?? 100, finalitySlots: options.finalitySlots ?? 2, view: true }),
   ])
   const seed = () => randomBytes(32).toString('base64url')
   const secrets = { ESCROW_SECRET_KEY: seed(), FEE_PAYER_SECRET_KEY: seed(), FLOW402_SECRET: seed() }
@@ -78,7 +83,7 @@ export async function openTestHouse(
     FAUCET_URL: chain.faucetUrl,
     FEE_ADDRESS: fee.address,
     FEE_BPS: String(options.feeBps ?? 500),
-    ...(await options.settings?.({ databaseUrl: database.url, rpcUrl: chain.rpcUrl })),
+    ...(await options.settings?.({ databaseUrl: database.url, rpcUrl: chain.rpcUrl, viewUrl: chain.viewUrl })),
   })
   const machines: Machine[] = []
   const house = await openHouse(env, 'test', linkTo(machines), now)
