@@ -108,7 +108,11 @@ export async function observe(world: World, offerIds: string[], debts: string[])
       for (const name of Object.keys(each)) if (amounts.has(name) && each[name] !== null) each[name] = BigInt(each[name] as number)
       return each as T
     })
-  const byId = <T extends { id: string }>(rows: T[]) => new Map(rows.map((each) => [each.id, each]))
+  const byId = <T extends { id: string }>(rows: T[]) => {
+    const found = new Map(rows.map((each) => [each.id, each]))
+    if (found.size !== rows.length) throw new Error(`P1: one id twice: ${rows.map(({ id }) => id).join(', ')}`)
+    return found
+  }
   const [rentals, payments, transfers, sums] = [
     read<SeenRental>(row.rentals),
     read<SeenPayment>(row.payments),
