@@ -47,16 +47,31 @@ insert into ledger_account (code, title) values
   ('disputed', 'Earned by providers, held until a dispute is decided'),
   ('capital', 'The market''s own money in the escrow');
 
--- Each transaction sums to zero per currency, and no account of a subject is ever on its wrong side. Entries of one transaction come in
--- one statement, so one check per statement holds it for however many are added at once.
+-- Each entry is of a transaction that is there, each transaction sums to zero per currency, and no account of a subject is ever on its wrong
+-- side. Entries of one transaction come in one statement, so one check per statement holds it for however many are added at once. Foreign
+-- keys would ask row by row, and lock the few accounts that everybody writes to; neither transactions nor accounts can ever be deleted.
 drop trigger ledger_entry_balances on ledger_entry;
 drop function ledger_transaction_balances;
+alter table ledger_entry drop constraint ledger_entry_transaction_id_fkey, drop constraint ledger_entry_account_fkey;
+create domain ledger_account_code as text
+  check (value in ('escrow', 'held', 'provider', 'fee', 'refund', 'unmatched', 'disputed', 'capital'));
+alter table ledger_entry alter column account type ledger_account_code;
+-- One index serves both: the entries of a transaction, and each entry's own key.
+drop index ledger_entry_by_transaction;
+alter table ledger_entry drop constraint ledger_entry_pkey, add primary key (transaction_id, id);
 create function ledger_entries_balance() returns trigger language plpgsql as $$
 declare
   wrong text;
+  is_missing boolean;
 begin
-  select transaction_id into wrong from added group by transaction_id, currency having sum(amount_atoms) <> 0 limit 1;
-  if wrong is not null then
+  select each.transaction_id, booked.id is null into wrong, is_missing
+  from (select transaction_id, sum(amount_atoms) as total from added group by transaction_id, currency) each
+  left join ledger_transaction booked on booked.id = each.transaction_id
+  where each.total <> 0 or booked.id is null
+  limit 1;
+  if is_missing then
+    raise exception 'ledger transaction % does not exist', wrong using errcode = 'foreign_key_violation';
+  elsif wrong is not null then
     raise exception 'ledger transaction % does not sum to zero', wrong using errcode = 'check_violation';
   end if;
   select touched.account || ' of ' || touched.subject into wrong
@@ -86,8 +101,8 @@ create table ledger_hold (
   kind text not null check (kind in ('charge', 'payout', 'fee', 'refund')),
   external_id text not null,
   subject text not null,
-  debit text not null references ledger_account (code),
-  credit text not null references ledger_account (code),
+  debit ledger_account_code not null,
+  credit ledger_account_code not null,
   currency text not null,
   amount_atoms bigint not null check (amount_atoms > 0),
   created_at timestamptz not null,
@@ -149,6 +164,9 @@ create table earning (
 create index earning_unpaid on earning (node_id, payable_at) where transfer_id is null;
 create index earning_by_transfer on earning (transfer_id) where transfer_id is not null;
 create index earning_by_rental on earning (rental_id);
+
+-- Rentals whose books can be closed now, in the order of their ends.
+create index rental_to_close on rental (ended_at) where status = 'ending' and usage_closed_at is not null and books_closed_at is null;
 
 -- Rentals whose books closed before this migration were promised one transfer each.
 insert into earning (external_id, rental_id, node_id, payout_address, currency, amount_atoms, payable_at, transfer_id, created_at)
@@ -231,9 +249,7 @@ begin
 end $$;
 create function event_of_change() returns trigger language plpgsql as $$
 begin
-  insert into event (noun, noun_id, from_status, to_status)
-  select tg_table_name, after.id, before.status::text, after.status::text
-  from after join before using (id) where before.status is distinct from after.status;
+  insert into event (noun, noun_id, from_status, to_status) values (tg_table_name, new.id, old.status::text, new.status::text);
   return null;
 end $$;
 
@@ -272,20 +288,20 @@ create index dispute_undecided on dispute (decide_by) where status = 'open';
 
 create trigger rental_new_event after insert on rental referencing new table as added
   for each statement execute function event_of_new();
-create trigger rental_change_event after update on rental referencing old table as before new table as after
-  for each statement execute function event_of_change();
+create trigger rental_change_event after update of status on rental
+  for each row when (old.status is distinct from new.status) execute function event_of_change();
 create trigger payment_new_event after insert on payment referencing new table as added
   for each statement execute function event_of_new();
-create trigger payment_change_event after update on payment referencing old table as before new table as after
-  for each statement execute function event_of_change();
+create trigger payment_change_event after update of status on payment
+  for each row when (old.status is distinct from new.status) execute function event_of_change();
 create trigger transfer_new_event after insert on transfer referencing new table as added
   for each statement execute function event_of_new();
-create trigger transfer_change_event after update on transfer referencing old table as before new table as after
-  for each statement execute function event_of_change();
+create trigger transfer_change_event after update of status on transfer
+  for each row when (old.status is distinct from new.status) execute function event_of_change();
 create trigger dispute_new_event after insert on dispute referencing new table as added
   for each statement execute function event_of_new();
-create trigger dispute_change_event after update on dispute referencing old table as before new table as after
-  for each statement execute function event_of_change();
+create trigger dispute_change_event after update of status on dispute
+  for each row when (old.status is distinct from new.status) execute function event_of_change();
 
 -- Idempotency-Key: what was asked under a key, and the answer once there is one (encrypted: it may hold an access token).
 create table idempotent_request (

@@ -1,7 +1,6 @@
 // Posting: the few movements of money that exist, each as balanced entries. Assets are positive, what we owe is negative.
-import type { Split } from '@flow402/protocol/money'
 import type { Tx } from '../db/client.ts'
-import { type Account, addHold, addLedgerTransaction, addLedgerTransactions, endHold } from './store.ts'
+import { type Account, addHold, addLedgerTransaction, endHold } from './store.ts'
 
 type Posting = { currency: string; nowMs: number }
 type Charge = Posting & { paymentId: string; rentalId: string; amountAtoms: bigint }
@@ -33,28 +32,6 @@ export async function postReversal(tx: Tx, charge: Charge & { signature: string 
     ],
   })
   return transactionId !== undefined
-}
-
-/** Books of rentals close: what was held becomes owed to provider, fee and renter. Booked once per rental; answers those booked now. */
-export async function postSettlements(tx: Tx, settlements: (Posting & { rentalId: string; split: Split })[]): Promise<Set<string>> {
-  const booked = await addLedgerTransactions(
-    tx,
-    settlements.map(({ rentalId, currency, nowMs, split: { payoutAtoms, feeAtoms, refundAtoms } }) => ({
-      kind: 'settle',
-      externalId: rentalId,
-      rentalId,
-      currency,
-      signature: null,
-      nowMs,
-      entries: [
-        { account: 'held', subject: rentalId, amountAtoms: payoutAtoms + feeAtoms + refundAtoms },
-        { account: 'provider', subject: rentalId, amountAtoms: -payoutAtoms },
-        { account: 'fee', subject: rentalId, amountAtoms: -feeAtoms },
-        { account: 'refund', subject: rentalId, amountAtoms: -refundAtoms },
-      ],
-    })),
-  )
-  return new Set(booked.keys())
 }
 
 /** A consumer disputes what the provider earned and has not been paid: it is held. Booked once per dispute. */

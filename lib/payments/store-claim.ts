@@ -76,7 +76,7 @@ export async function claimForRental(db: Db, rental: NewRental, payment: NewPaym
 const claimExtend = prepare<PaymentValues & { whileIn: string[] }, { external_id: string }>(
   'claim_extend',
   `with bought as (
-    select id from rental where id = :rentalId and status = any(:whileIn::rental_status[]) for update
+    select id from rental where id = :rentalId and status = any(:whileIn::rental_status[]) for no key update
   ), ${claimFor}`,
 )
 

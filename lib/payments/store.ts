@@ -136,10 +136,11 @@ export async function setPaymentStatus(
   return moved.numUpdatedRows === 1n
 }
 
+// Not "in ('claimed', 'submitted')": the planner would then read the whole index of undecided payments instead of the one row.
 const submit = prepare<{ id: string; workToken: string; signature: string | null }, { id: string }>(
   'submit_payment',
   `update payment set status = 'submitted', signature = coalesce(:signature, signature)
-  where id = :id and status in ('claimed', 'submitted') and work_token = :workToken
+  where id = :id and status not in ('settled', 'rejected', 'expired') and work_token = :workToken
   returning id`,
 )
 

@@ -2,12 +2,11 @@
 import { billedSeconds, chargeAtoms, type Split, splitPrepaid } from '@flow402/protocol/money'
 import type { Now } from '../clock.ts'
 import { type Db, inTransaction, type Tx } from '../db/client.ts'
-import { postSettlements } from '../ledger/post.ts'
 import type { PaidBy, PaymentRail } from '../payments/payment-rail.ts'
 import { findSettledPayments } from '../payments/store.ts'
 import { addOwedTransfers, type OwedTransfer } from '../payments/store-transfers.ts'
 import { findRental } from '../rentals/store.ts'
-import { addEarnings, type ClosableRental, lockClosableRentals, setBooksClosed } from './store.ts'
+import { type ClosableRental, lockClosableRentals, writeClosedBooks } from './store.ts'
 
 /** How many books are closed in one transaction. */
 const batch = 2_000
@@ -22,10 +21,10 @@ export function splitFor(
   return splitPrepaid(rental.prepaidAtoms, chargeAtoms(rental.units, rental.priceAtomsPerHour, seconds), rental.feeBps)
 }
 
-/** Closes the books of rentals that are ready for it, many in one transaction; returns how many. */
-export async function closeBooks(deps: Deps): Promise<number> {
+/** Closes the books of rentals that are ready for it, `limit` in one transaction; returns how many. */
+export async function closeBooks(deps: Deps, limit = batch): Promise<number> {
   try {
-    return await closeSome(deps, batch)
+    return await closeSome(deps, limit)
   } catch (error) {
     // One that cannot be closed must not keep the others waiting.
     console.error(JSON.stringify({ level: 'error', event: 'books_not_closed', message: (error as Error).message }))
@@ -72,36 +71,14 @@ async function closeLocked(deps: Deps, tx: Tx, rentals: ClosableRental[]): Promi
     ({ rentalId }) => rentalId,
   )
   const books = rentals.map((rental) => ({ rental, split: splitFor(rental) }))
-  await postSettlements(
+  await writeClosedBooks(
     tx,
-    // Whose payment was taken back paid nothing: there is nothing to book.
-    books
-      .filter(({ rental }) => rental.prepaidAtoms > 0n)
-      .map(({ rental: { id: rentalId, currency }, split }) => ({ rentalId, currency, split, nowMs })),
+    books.map(({ rental, split }) => ({ rentalId: rental.id, ...split })),
+    { nowMs, payableAtMs: nowMs + deps.payoutHoldMs },
   )
   await addOwedTransfers(
     tx,
     books.flatMap(({ rental, split }) => owedFor(rental, split, paidBy.get(rental.id) ?? [], deps.rail.feeAddress(), nowMs)),
-  )
-  await addEarnings(
-    tx,
-    books
-      .filter(({ split }) => split.payoutAtoms > 0n)
-      .map(({ rental: { id, nodeId, payoutAddress, currency }, split }) => ({
-        externalId: id,
-        rentalId: id,
-        nodeId,
-        payoutAddress,
-        currency,
-        amountAtoms: split.payoutAtoms,
-        payableAtMs: nowMs + deps.payoutHoldMs,
-        nowMs,
-      })),
-  )
-  await setBooksClosed(
-    tx,
-    books.map(({ rental, split }) => ({ rentalId: rental.id, ...split })),
-    nowMs,
   )
 }
 

@@ -1,8 +1,12 @@
 // Settlement in SQL: rentals whose books can close, what providers earned, and receipts, written once.
+
+import { newId } from '@flow402/protocol/id'
+import type { Split } from '@flow402/protocol/money'
 import type { NodePayouts, PayoutPolicy } from '@flow402/protocol/node'
 import type { Receipt } from '@flow402/protocol/receipt'
-import { sql } from 'kysely'
+import { type ExpressionBuilder, sql } from 'kysely'
 import type { Db, Tx } from '../db/client.ts'
+import type { DB } from '../db/types.ts'
 import type { TransferPart } from '../ledger/post.ts'
 
 /** What closing the books of a rental needs of it; times in Unix ms. */
@@ -43,22 +47,9 @@ export async function lockClosableRentals(tx: Tx, limit: number, only?: string):
     .where('status', '=', 'ending')
     .where('usage_closed_at', 'is not', null)
     .where('books_closed_at', 'is', null)
-    .where((eb) =>
-      eb.not(
-        eb.exists(
-          eb
-            .selectFrom('payment')
-            .select('payment.id')
-            .whereRef('payment.rental_id', '=', 'rental.id')
-            .where((payment) =>
-              payment.or([
-                payment('payment.status', 'in', ['claimed', 'submitted']),
-                payment.and([payment('payment.status', '=', 'settled'), payment('payment.finalized_at', 'is', null)]),
-              ]),
-            ),
-        ),
-      ),
-    )
+    // Two questions, each to the small index of such payments.
+    .where((eb) => eb.not(eb.exists(paymentsOf(eb).where('payment.status', 'in', ['claimed', 'submitted']))))
+    .where((eb) => eb.not(eb.exists(paymentsOf(eb).where('payment.status', '=', 'settled').where('payment.finalized_at', 'is', null))))
   if (only !== undefined) query = query.where('id', '=', only)
   const rows = await query.limit(limit).forUpdate().skipLocked().execute()
   return rows.map((row) => ({
@@ -76,21 +67,49 @@ export async function lockClosableRentals(tx: Tx, limit: number, only?: string):
   }))
 }
 
-/** The final figures of a rental's books. */
-export type ClosedBooks = { rentalId: string; chargedAtoms: bigint; feeAtoms: bigint; payoutAtoms: bigint; refundAtoms: bigint }
+const paymentsOf = (eb: ExpressionBuilder<DB, 'rental'>) =>
+  eb.selectFrom('payment').select('payment.id').whereRef('payment.rental_id', '=', 'rental.id')
 
-/** Writes the figures of rentals that this transaction has locked. */
-export async function setBooksClosed(tx: Tx, closed: ClosedBooks[], nowMs: number): Promise<void> {
+/** The final figures of a rental's books. */
+export type ClosedBooks = Split & { rentalId: string }
+
+/**
+ * Writes the books of rentals that this transaction has locked, all in one statement: their figures, the posting of each, and what its
+ * provider earned, to be paid out from `payableAtMs` on. Throws when one of them was closed before.
+ */
+export async function writeClosedBooks(tx: Tx, closed: ClosedBooks[], times: { nowMs: number; payableAtMs: number }): Promise<void> {
   const atoms = (of: (books: ClosedBooks) => bigint) => closed.map((books) => of(books).toString())
-  await sql`
-    update rental set charged_atoms = closed.charged, fee_atoms = closed.fee, payout_atoms = closed.payout, refund_atoms = closed.refund,
-      books_closed_at = ${new Date(nowMs)}, work_token = null, work_until = null
-    from unnest(
-      ${closed.map(({ rentalId }) => rentalId)}::text[], ${atoms((books) => books.chargedAtoms)}::bigint[],
-      ${atoms((books) => books.feeAtoms)}::bigint[], ${atoms((books) => books.payoutAtoms)}::bigint[],
-      ${atoms((books) => books.refundAtoms)}::bigint[]
-    ) as closed (id, charged, fee, payout, refund)
-    where rental.id = closed.id and rental.status = 'ending' and rental.books_closed_at is null`.execute(tx)
+  const now = sql`${new Date(times.nowMs)}::timestamptz`
+  const ids = sql`${closed.map(({ rentalId }) => rentalId)}::text[]`
+  const { rows } = await sql`
+    with closed as materialized (
+      update rental set charged_atoms = books.charged, fee_atoms = books.fee, payout_atoms = books.payout, refund_atoms = books.refund,
+        books_closed_at = ${now}, work_token = null, work_until = null
+      from unnest(
+        ${ids}, ${closed.map(() => newId('ledgerTransaction', times.nowMs))}::text[],
+        ${atoms((books) => books.chargedAtoms)}::bigint[], ${atoms((books) => books.feeAtoms)}::bigint[],
+        ${atoms((books) => books.payoutAtoms)}::bigint[], ${atoms((books) => books.refundAtoms)}::bigint[]
+      ) as books (id, booked_as, charged, fee, payout, refund)
+      -- Named twice, so that the rows are found by their key and not by reading every rental.
+      where rental.id = books.id and rental.id = any(${ids}) and rental.status = 'ending' and rental.books_closed_at is null
+      returning rental.id, rental.node_id, rental.payout_address, rental.currency, books.booked_as, books.payout, books.fee, books.refund
+    ), booked as (
+      -- Whose payment was taken back paid nothing: there is nothing to book.
+      insert into ledger_transaction (id, kind, external_id, rental_id, created_at)
+      select booked_as, 'settle', id, id, ${now} from closed where payout + fee + refund > 0
+    ), entered as (
+      insert into ledger_entry (transaction_id, account, subject, currency, amount_atoms)
+      select booked_as, side.account, id, currency, side.atoms
+      from closed, lateral (
+        values ('held', payout + fee + refund), ('provider', -payout), ('fee', -fee), ('refund', -refund)
+      ) side (account, atoms)
+      where side.atoms <> 0
+    ), earned as (
+      insert into earning (external_id, rental_id, node_id, payout_address, currency, amount_atoms, payable_at, created_at)
+      select id, id, node_id, payout_address, currency, payout, ${new Date(times.payableAtMs)}::timestamptz, ${now} from closed where payout > 0
+    )
+    select id from closed`.execute(tx)
+  if (rows.length !== closed.length) throw new Error('the books of a rental were closed before')
 }
 
 /** What a provider earned with one rental, to be paid out from `payableAtMs` on. */
