@@ -21,6 +21,8 @@ export type House = {
   version: string
   db: Db
   now: Now
+  /** When this process opened the house, Unix ms. */
+  upSinceMs: number
   keys: MarketKeys
   rail: PaymentRail
   /** Asked before a new rental is quoted. */
@@ -51,6 +53,7 @@ export async function openHouse(env: Env, version: string, link: NodeLink, now: 
     version,
     db,
     now,
+    upSinceMs: now(),
     keys: deriveMarketKeys(env.secret),
     rail,
     feeGuard: env.paymentRail === 'mock' ? unguarded : await feeGuard(env, db, now),

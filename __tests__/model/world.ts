@@ -148,6 +148,7 @@ export async function openWorld(databaseUrl: string) {
       currency: 'USDC',
       dustAtoms,
       escrowHourlyCapAtoms: 10_000_000_000n,
+      upSinceMs: nowMs,
       payoutHoldMs: options.payoutHoldMs ?? 0,
       partsOf,
       feeGuard: { pausedBecause: async () => undefined },

@@ -120,7 +120,7 @@ async function takeOut(deps: FinalizeDeps, tx: Tx, movement: EscrowMovement, kno
   const transfer = TransferId.safeParse(movement.memo).success ? await findTransfer(tx, movement.memo ?? '') : undefined
   const isOurs = transfer && transfer.status !== 'confirmed' && transfer.movement.amountAtoms === -movement.deltaAtoms
   if (!isOurs) {
-    const isRetold = transfer?.status === 'confirmed' && transfer.signed?.signature === movement.signature
+    const isRetold = transfer?.status === 'confirmed' && transfer.signature === movement.signature
     if (!known) await note(tx, movement, isRetold ? 'transfer' : 'unexplained', isRetold ? transfer.id : null, nowMs)
     return 'nothing'
   }

@@ -11,6 +11,9 @@ export type Transfer = {
   currency: string
   movement: Movement
   status: 'owed' | 'signed' | 'confirmed'
+  /** The signature that paid it, once confirmed; before that the one that may. */
+  signature: string | null
+  /** What may be sent (again); null also when it was paid by a signature of which a restored database knows no more. */
   signed: SignedMovement | null
   /** How often it was signed; each signature has its own hold in the ledger. */
   attempts: number
@@ -46,6 +49,7 @@ function transferFromRow(row: TransferRow): Transfer {
     currency: row.currency,
     movement: { kind: row.kind, externalId: row.external_id, destination: row.destination, amountAtoms: row.amount_atoms },
     status: row.status,
+    signature,
     signed: signature !== null && wire !== null && height !== null ? { signature, wire, lastValidBlockHeight: height } : null,
     attempts: row.attempts,
     createdAtMs: row.created_at.getTime(),
@@ -84,11 +88,15 @@ export function addOwedTransfer(tx: Tx, owed: OwedTransfer): Promise<void> {
   return addOwedTransfers(tx, [owed])
 }
 
-/** Takes unfinished transfers that nobody has in hand, oldest first; only refunds when `onlyRefunds`. */
+/**
+ * Takes unfinished transfers that nobody has in hand, oldest first. `onlyRefunds`: only refunds of rentals, each bounded by what was
+ * paid for it; what answers a receipt that matched nothing is not, because books that lost something may have paid it out already.
+ */
 export async function takeTransfers(
   db: Db,
-  { token, nowMs, leaseMs, limit, onlyRefunds }: { token: string; nowMs: number; leaseMs: number; limit: number; onlyRefunds: boolean },
+  take: { token: string; nowMs: number; leaseMs: number; limit: number; onlyRefunds: boolean },
 ): Promise<Transfer[]> {
+  const { token, nowMs, leaseMs, limit, onlyRefunds } = take
   const rows = await db
     .with('due', (cte) => {
       let due = cte
@@ -96,7 +104,7 @@ export async function takeTransfers(
         .select('id')
         .where('status', 'in', ['owed', 'signed'])
         .where((eb) => eb.or([eb('work_until', 'is', null), eb('work_until', '<', new Date(nowMs))]))
-      if (onlyRefunds) due = due.where('kind', '=', 'refund')
+      if (onlyRefunds) due = due.where('kind', '=', 'refund').where('rental_id', 'is not', null)
       return due.orderBy('created_at').limit(limit).forUpdate().skipLocked()
     })
     .updateTable('transfer')

@@ -23,6 +23,8 @@ type Deps = {
   now: Now
   rail: Pick<PaymentRail, 'signMovement' | 'broadcast' | 'findMovement'>
   crash: CrashPoint
+  /** When this process began, Unix ms: the history must have been read to its end since. */
+  upSinceMs: number
   /** What may be signed out of the escrow within any hour, by all processes together, in atoms. */
   escrowHourlyCapAtoms: bigint
 }
@@ -33,7 +35,10 @@ const batch = 30
 const lookAgainMs = 2_000
 const firstRetryMs = 2_000
 const slowestRetryMs = 300_000
-/** Nothing is sent while the escrow's history was last read longer ago: it may have been paid already. */
+/**
+ * Nothing is sent while the escrow's history was last read longer ago, or before this process began (then over a backup, perhaps): it may
+ * have been paid already.
+ */
 const staleScanMs = 120_000
 /** How much older than the debt the chain's history is searched: clocks differ. */
 const historyMarginMs = 60_000
@@ -50,7 +55,7 @@ export const partsOf: PartsOf = async (tx, transfer) => {
 /** Sends every transfer that is due; returns how many were broadcast. One that fails stays owed, visible, and is tried again later and later. */
 export async function sendTransfers(deps: Deps): Promise<number> {
   const readAtMs = await findScanCompletion(deps.db)
-  if (readAtMs === null || deps.now() - readAtMs > staleScanMs) return 0
+  if (readAtMs === null || readAtMs < deps.upSinceMs || deps.now() - readAtMs > staleScanMs) return 0
   const token = randomUUID()
   const onlyRefunds = await isFrozen(deps.db)
   const transfers = await takeTransfers(deps.db, { token, nowMs: deps.now(), leaseMs, limit: batch, onlyRefunds })

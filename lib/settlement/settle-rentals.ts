@@ -68,12 +68,12 @@ async function makeReceipt(tx: Tx, rental: RentalRecord, payee: ReturnType<Payme
           },
         ]
       : []),
-    ...transfers.map(({ movement, signed }) => ({
+    ...transfers.map(({ movement, signature }) => ({
       kind: movement.kind,
       amountAtoms: movement.amountAtoms.toString(),
       from: payee.payTo,
       to: movement.destination,
-      transaction: signed?.signature ?? null,
+      transaction: signature,
       ...(movement.kind === 'refund' ? { paymentId: movement.externalId } : {}),
     })),
   ]
