@@ -15,12 +15,12 @@ const workFor: Record<string, Work[]> = {
 }
 
 /**
- * Opens a follower at the newest event. Each call reads what was committed since and answers the work that it asks for; an event may come
+ * Opens a follower at the newest event, or after `from`. Each call reads what was committed since and answers the work that it asks for; an event may come
  * twice (then its work is looked for once more, and there is none), but never not at all: only what is older than every open
  * transaction is read, so nothing can be committed behind the position.
  */
-export function followEvents(deps: { db: Db }): () => Promise<Set<Work>> {
-  let position: EventPosition | undefined
+export function followEvents(deps: { db: Db }, from?: EventPosition): () => Promise<Set<Work>> {
+  let position = from
   return async () => {
     position ??= await findNewestEvent(deps.db)
     const events = await findEvents(deps.db, position, batch)

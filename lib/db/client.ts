@@ -78,9 +78,10 @@ function nameStatements(client: pg.PoolClient): void {
   client.query = named as typeof client.query
 }
 
-/** Throws when the database does not answer. */
+/** Throws when the database does not answer, or only reads: a standby is none that money can be taken on. */
 export async function pingDatabase(db: Db): Promise<void> {
-  await sql`select 1`.execute(db)
+  const { rows } = await sql<{ mode: string }>`select current_setting('transaction_read_only') as mode`.execute(db)
+  if (rows[0]?.mode !== 'off') throw new Error('the database only reads')
 }
 
 /** How long at most the loser of a tie waits before its first repeat, in ms. */
