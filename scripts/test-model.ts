@@ -92,7 +92,9 @@ async function runAll(): Promise<number> {
       (performance.now() - startedAt) / 1000,
     )
     console.log(`seed ${seed}, ${workers} processes: ${inWords(ran)}`)
-    return ran.failure ? 1 : 0
+    // Workers that were stopped from outside have shown nothing.
+    if (!ran.failure && ran.sequences < count) console.error(`only ${ran.sequences} of ${count} sequences were run`)
+    return ran.failure || ran.sequences < count ? 1 : 0
   } finally {
     await removePostgres(dataDir)
   }

@@ -27,6 +27,8 @@ const goodBodies: Record<string, () => Record<string, unknown>> = {
   completePayment: () => ({ request: market.request(), payment: 'x' }),
   settlePayment: () => ({ rentalId }),
   choosePayouts: () => ({ minAtoms: '0', intervalSeconds: 60 }),
+  openDispute: () => ({ reason: 'it was not what was offered' }),
+  decideDispute: () => ({ refundBps: 5_000, note: 'half of it' }),
   enrolNode: () => ({
     token: 'x'.repeat(40),
     publicKey: generateKeyPairSync('ed25519').publicKey.export({ format: 'jwk' }).x,
@@ -43,10 +45,12 @@ const goodBodies: Record<string, () => Record<string, unknown>> = {
     },
   }),
 }
+const disputeId = `dsp_${'0'.repeat(32)}`
 /** The thing that a path names, and what is said when it is not there. */
 const nounOf = (endpoint: Endpoint) => {
   if (endpoint.path.startsWith('/api/offers')) return { id: market.machine.offerId, missing: 'offer_not_found' } as const
   if (endpoint.path.startsWith('/api/nodes')) return { id: market.machine.nodeId, missing: 'node_not_found' } as const
+  if (endpoint.path.includes('/disputes/{id}')) return { id: disputeId, missing: 'dispute_not_found' } as const
   return { id: rentalId, missing: 'rental_not_found' } as const
 }
 const pathOf = (endpoint: Endpoint) => endpoint.path.replace('{id}', nounOf(endpoint).id)

@@ -55,3 +55,10 @@ test('metered seconds never exceed what passed by the market’s clock nor what 
   expect(clampSeconds(rental({ endedAtMs: now - 30_000 }), 60, now)).toBe(30)
   expect(clampSeconds(rental({ startedAtMs: null }), 60, now)).toBe(0)
 })
+
+test('units of a rental that never became ready are free once it could have run nowhere any more, even if its machine never comes back', () => {
+  const dead = { status: 'settled' as const, paidUntilMs: null, startedAtMs: null, usageClosedAtMs: 1, minutes: 10 }
+  expect(dueEnd(rental({ ...dead, endedAtMs: now - 14 * minute }), now, up)).toBeUndefined()
+  expect(dueEnd(rental({ ...dead, endedAtMs: now - 16 * minute }), now, up)).toBe('free_units')
+  expect(dueEnd(rental({ ...dead, endedAtMs: now - 16 * minute, unitsHeld: false }), now, up)).toBeUndefined()
+})

@@ -36,7 +36,9 @@ export function dueEnd(rental: RentalRecord, nowMs: number, marketUpSinceMs: num
     if (isGone || (isLate && unseenMs < lostAfterMs)) return 'close_usage'
     return undefined
   }
-  const isOver = rental.paidUntilMs !== null && nowMs > rental.paidUntilMs + backWithinMs
+  // One that never became ready may have been started where nobody hears of it: it ends there by itself when its paid time is over.
+  const lastMs = rental.paidUntilMs ?? (rental.endedAtMs === null ? null : rental.endedAtMs + rental.minutes * 60_000)
+  const isOver = lastMs !== null && nowMs > lastMs + backWithinMs
   return rental.unitsHeld && isOver ? 'free_units' : undefined
 }
 

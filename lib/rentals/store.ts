@@ -283,7 +283,10 @@ export async function findTimedRentals(
           eb('rental.usage_closed_at', 'is', null),
           eb.or([eb('rental.ended_at', '<', before(times.lastUsageWithinMs)), eb('node.last_seen_at', '<', goneSince)]),
         ]),
-        eb.and([eb('rental.units_held', '=', true), eb('rental.paid_until', '<', before(times.backWithinMs))]),
+        eb.and([
+          eb('rental.units_held', '=', true),
+          sql<boolean>`coalesce(rental.paid_until, rental.ended_at + rental.minutes * interval '1 minute') < ${before(times.backWithinMs)}`,
+        ]),
       ]),
     )
     .orderBy('rental.created_at')
