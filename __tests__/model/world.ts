@@ -148,7 +148,8 @@ export async function openWorld(databaseUrl: string) {
       currency: 'USDC',
       dustAtoms,
       escrowHourlyCapAtoms: 10_000_000_000n,
-      upSinceMs: nowMs,
+      // Every process here has been up since the history was last read; fault 58 is about those that have not.
+      upSinceMs: 0,
       payoutHoldMs: options.payoutHoldMs ?? 0,
       partsOf,
       feeGuard: { pausedBecause: async () => undefined },
