@@ -57,7 +57,7 @@ test('a rental that is extended, money that came for nothing, dust, and a paymen
       { timeout: 40_000 },
     )
     .toEqual([5, 0])
-  expect((await market.rental(rental.id)).state).toBe('settled')
+  await market.until(rental.id, 'settled')
   expect((await market.ask('POST', '/api/admin/reserve-checks', undefined, admin)).body).toMatchObject({ differenceAtoms: '0' })
 
   const figures = await expectClean()

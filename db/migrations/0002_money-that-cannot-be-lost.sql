@@ -108,6 +108,7 @@ create table ledger_hold (
   created_at timestamptz not null,
   primary key (kind, external_id)
 );
+create index ledger_hold_out_by_time on ledger_hold (created_at) where kind <> 'charge';
 create table ledger_hold_end (
   kind text not null,
   external_id text not null,

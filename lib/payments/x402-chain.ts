@@ -257,8 +257,17 @@ export function openChain(config: {
     escrowAccount: () => escrowAccount,
 
     async lastValidHeight(): Promise<bigint> {
-      const { value } = await rpc.getLatestBlockhash({ commitment: 'confirmed' }).send(timeout())
-      return value.lastValidBlockHeight
+      // The newest of all nodes: one that is behind would let a payment be given up that can still land. The first one must answer.
+      const heights = await Promise.all(
+        nodes.map(async (node, index) => {
+          const answer = node.getLatestBlockhash({ commitment: 'confirmed' }).send(timeout())
+          return index === 0 ? answer : answer.catch(() => undefined)
+        }),
+      )
+      return heights.reduce((newest, found) => {
+        const height = found?.value.lastValidBlockHeight ?? 0n
+        return height > newest ? height : newest
+      }, 0n)
     },
 
     /**
