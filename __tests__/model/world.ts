@@ -116,7 +116,8 @@ export async function openWorld(databaseUrl: string) {
         if (isDead && !/^rollback$/i.test(text)) throw new Dead()
         return answer
       },
-      release: () => client.release(),
+      // The connection dies with its process: what it had begun is undone, and nobody else ever works inside of it.
+      release: () => client.release(isDead),
     })
     const guardedPool = {
       connect: async () => {
