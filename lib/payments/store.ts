@@ -154,18 +154,26 @@ export async function takeUndecidedPayments(
   db: Db,
   { token, nowMs, leaseMs, limit }: { token: string; nowMs: number; leaseMs: number; limit: number },
 ): Promise<PaymentRecord[]> {
+  return takeDue(db, { token, nowMs, leaseMs }, (due) =>
+    due.where('status', 'in', ['claimed', 'submitted']).orderBy('created_at').limit(limit),
+  )
+}
+
+const freePayments = (db: Pick<Db, 'selectFrom'>, nowMs: number) =>
+  db
+    .selectFrom('payment')
+    .select('id')
+    .where((eb) => eb.or([eb('work_until', 'is', null), eb('work_until', '<', new Date(nowMs))]))
+type FreePayments = ReturnType<typeof freePayments>
+
+/** Takes payments that nobody has in hand; `choose` says which of them, in what order and how many. */
+async function takeDue(
+  db: Db,
+  { token, nowMs, leaseMs }: { token: string; nowMs: number; leaseMs: number },
+  choose: (free: FreePayments) => FreePayments,
+): Promise<PaymentRecord[]> {
   const rows = await db
-    .with('due', (cte) =>
-      cte
-        .selectFrom('payment')
-        .select('id')
-        .where('status', 'in', ['claimed', 'submitted'])
-        .where((eb) => eb.or([eb('work_until', 'is', null), eb('work_until', '<', new Date(nowMs))]))
-        .orderBy('created_at')
-        .limit(limit)
-        .forUpdate()
-        .skipLocked(),
-    )
+    .with('due', (cte) => choose(freePayments(cte, nowMs)).forUpdate().skipLocked())
     .updateTable('payment')
     .set({ work_token: token, work_until: new Date(nowMs + leaseMs) })
     .where('id', 'in', (eb) => eb.selectFrom('due').select('id'))
@@ -200,26 +208,14 @@ export async function takeUnfinalPayments(
     settledBeforeMs,
   }: { token: string; nowMs: number; leaseMs: number; limit: number; settledBeforeMs: number },
 ): Promise<PaymentRecord[]> {
-  const rows = await db
-    .with('due', (cte) =>
-      cte
-        .selectFrom('payment')
-        .select('id')
-        .where('status', '=', 'settled')
-        .where('finalized_at', 'is', null)
-        .where('settled_at', '<', new Date(settledBeforeMs))
-        .where((eb) => eb.or([eb('work_until', 'is', null), eb('work_until', '<', new Date(nowMs))]))
-        .orderBy('settled_at')
-        .limit(limit)
-        .forUpdate()
-        .skipLocked(),
-    )
-    .updateTable('payment')
-    .set({ work_token: token, work_until: new Date(nowMs + leaseMs) })
-    .where('id', 'in', (eb) => eb.selectFrom('due').select('id'))
-    .returning(columns)
-    .execute()
-  return rows.map(paymentFromRow)
+  return takeDue(db, { token, nowMs, leaseMs }, (due) =>
+    due
+      .where('status', '=', 'settled')
+      .where('finalized_at', 'is', null)
+      .where('settled_at', '<', new Date(settledBeforeMs))
+      .orderBy('settled_at')
+      .limit(limit),
+  )
 }
 
 /** The transaction of a settled payment is on a finalized block; undefined when that was known, or it is another transaction's. */
