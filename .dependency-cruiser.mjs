@@ -37,6 +37,13 @@ export default {
       to: { pathNot: '^packages/protocol/|(^|node_modules/)zod(/|$)' },
     },
     {
+      name: 'rust-lib-knows-only-its-own-bytes',
+      comment: 'The check of a statement must run anywhere, and must not change because something else does.',
+      severity: 'error',
+      from: { path: '^rust-lib/', pathNot: test },
+      to: { pathNot: '^rust-lib/|(^|node_modules/)@noble/|^node:|^(crypto|fs|path|url|worker_threads)$' },
+    },
+    {
       name: 'packages-know-nothing-of-the-house',
       comment: 'Packages are installed on machines that must never have the server, its database or its pages.',
       severity: 'error',

@@ -18,7 +18,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'rooms',
-          include: ['{packages,lib,api,gateway,clock,components,app,scripts,__tests__,db,bench}/**/*.test.{ts,tsx}'],
+          include: ['{packages,rust-lib,lib,api,gateway,clock,components,app,scripts,__tests__,db,bench}/**/*.test.{ts,tsx}'],
           exclude: ['**/node_modules/**', '**/.next/**', '**/.flow402/**', wholeHouse],
           maxWorkers: 2,
           sequence: { groupOrder: 1 },

@@ -14,6 +14,7 @@ const sources = [
   'lib',
   'packages/protocol',
   'packages/sdk',
+  'rust-lib/js',
   'public',
   'next.config.ts',
   'postcss.config.mjs',

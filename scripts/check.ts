@@ -17,6 +17,7 @@ const sources = [
   'app',
   'components',
   'packages',
+  'rust-lib',
   'scripts',
   '__tests__',
   'server.ts',
