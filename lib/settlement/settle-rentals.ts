@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto'
 import { billedSeconds } from '@flow402/protocol/money'
-import { canonicalJson, type Receipt, type ReceiptTransfer } from '@flow402/protocol/receipt'
+import { canonicalJson, digestedPart, type EarlyReceipt, type Receipt, type ReceiptTransfer } from '@flow402/protocol/receipt'
 import type { Now } from '../clock.ts'
 import { type Db, inTransaction, type Tx } from '../db/client.ts'
 import { oneByOne } from '../one-by-one.ts'
@@ -79,7 +79,7 @@ async function makeReceipt(tx: Tx, rental: RentalRecord, payee: ReturnType<Payme
   ]
   requireClosed(rental, lines)
   const hasRun = rental.startedAtMs !== null
-  const body: Omit<Receipt, 'digest'> = {
+  const body: Omit<EarlyReceipt, 'digest'> = {
     version: 1,
     rentalId: rental.id,
     network: payee.network,
@@ -110,7 +110,12 @@ async function makeReceipt(tx: Tx, rental: RentalRecord, payee: ReturnType<Payme
     refundAtoms: rental.refundAtoms.toString(),
     transfers: lines,
   }
-  return { ...body, digest: createHash('sha256').update(canonicalJson(body)).digest('hex') }
+  return {
+    ...body,
+    digest: createHash('sha256')
+      .update(canonicalJson(digestedPart({ ...body, digest: '' })))
+      .digest('hex'),
+  }
 }
 
 function requireClosed(rental: RentalRecord, lines: ReceiptTransfer[]): void {
