@@ -2,6 +2,7 @@
 import { sha256 } from '@noble/hashes/sha2.js'
 import { bytesToHex, concatBytes, hexToBytes } from '@noble/hashes/utils.js'
 import type { Engine } from './engine.ts'
+import { rootOf } from './merkle.ts'
 
 export const recordBytes = 93
 export const signatureBytes = 64
@@ -233,35 +234,23 @@ export function recordAt(records: Uint8Array, position: number): SignedRecord {
   }
 }
 
-/**
- * The Merkle root over the bill's bytes and the records (RFC 6962, 2.1). Level by level, a node without a neighbour goes up as it is: that is
- * the same tree as the RFC's, which splits at the largest power of two below the number of leaves.
- */
+/** The Merkle root over the bill's bytes and the records, which lie there with their signatures (RFC 6962, 2.1). */
 export function statementRoot(bill: Uint8Array, records: Uint8Array, engine: Pick<Engine, 'digests'>): Uint8Array {
+  return rootOf(statementLeafHashes(exactly('bill', bill, billBytes), records, engine.digests), engine.digests)
+}
+
+/** The hashes of the tree's leaves: the bill, then every record without its signature. */
+export function statementLeafHashes(bill: Uint8Array, records: Uint8Array, digests: Engine['digests']): Uint8Array {
   const count = records.length / signedRecordBytes
   const leaves = new Uint8Array(1 + billBytes + (1 + recordBytes) * count)
-  leaves.set(exactly('bill', bill, billBytes), 1)
-  for (let index = 0, at = 1 + billBytes + 1; index < count; index += 1, at += 1 + recordBytes) {
+  leaves.set(bill, 1)
+  for (let index = 0; index < count; index += 1) {
     const start = index * signedRecordBytes
-    leaves.set(records.subarray(start, start + recordBytes), at)
+    leaves.set(records.subarray(start, start + recordBytes), 1 + billBytes + (1 + recordBytes) * index + 1)
   }
   const lengths = new Uint32Array(1 + count).fill(1 + recordBytes)
   lengths[0] = 1 + billBytes
-  let level = engine.digests('sha256', leaves, lengths)
-  while (level.length > 32) level = levelAbove(level, engine)
-  return level
-}
-
-/** The level above: SHA-256(01 || left || right) of each pair. */
-function levelAbove(level: Uint8Array, engine: Pick<Engine, 'digests'>): Uint8Array {
-  const pairs = Math.floor(level.length / 64)
-  const nodes = new Uint8Array(65 * pairs)
-  for (let pair = 0; pair < pairs; pair += 1) {
-    nodes[65 * pair] = 1
-    nodes.set(level.subarray(64 * pair, 64 * pair + 64), 65 * pair + 1)
-  }
-  const above = engine.digests('sha256', nodes, new Uint32Array(pairs).fill(65))
-  return level.length % 64 === 0 ? above : concatBytes(above, level.subarray(64 * pairs))
+  return digests('sha256', leaves, lengths)
 }
 
 function viewOf(bytes: Uint8Array): DataView {

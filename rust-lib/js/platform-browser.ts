@@ -1,0 +1,2 @@
+// What '#platform' is where there is no Node (package.json), so that no page loads node:crypto.
+export { noblePrimitives as primitives } from './noble-primitives.ts'

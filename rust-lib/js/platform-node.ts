@@ -1,0 +1,2 @@
+// What '#platform' is in Node (package.json): the primitives of node:crypto.
+export { nodePrimitives as primitives } from './node-primitives.ts'
