@@ -2,9 +2,9 @@
 import { randomBytes } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import http2, { type ClientHttp2Session, type ClientHttp2Stream } from 'node:http2'
-import { createInterface } from 'node:readline'
 import type { Duplex } from 'node:stream'
 import { heartbeatMs, Report, TunnelHello, tunnelProtocol } from '@flow402/protocol/lease'
+import type { SignedUsage } from '@flow402/protocol/usage'
 import { createWebSocketStream, type WebSocket, WebSocketServer } from 'ws'
 
 const handshakeWithinMs = 10_000
@@ -13,12 +13,18 @@ const missedPingsAtMost = 3
 const streamWindowBytes = 1024 * 1024
 const sessionWindowBytes = 8 * 1024 * 1024
 const reportBytesAtMost = 256 * 1024
+/** How many usage records are taken in together at most. */
+const usagesAtMost = 256
 
-/** What the tunnel tells the rest of the market. `takeReport` resolves once the report is committed: only then is it acknowledged. */
+/**
+ * What the tunnel tells the rest of the market. `takeReport` and `takeUsages` resolve once what was reported is committed: only then is it
+ * acknowledged. `takeUsages` gets the usage that came together, with nothing else between.
+ */
 export type TunnelEvents = {
   authenticate(hello: { nodeId: string; signature: string }, nonce: string): Promise<void>
   connected(nodeId: string): Promise<void>
   takeReport(nodeId: string, report: Report): Promise<void>
+  takeUsages(nodeId: string, usages: readonly SignedUsage[]): Promise<void>
 }
 
 /** The machines that are connected to this process. */
@@ -117,17 +123,26 @@ function watch(socket: WebSocket): void {
   socket.once('close', () => clearInterval(timer))
 }
 
-/** Reads the node's reports one by one, in order; each is acknowledged after it is committed, so a crash here loses none. */
+/**
+ * Reads the node's reports in their order; usage that arrived together is taken in together. Each is acknowledged after it is committed, so a
+ * crash here loses none. What arrives while reports are taken in waits in the stream, within its window, and comes together next time.
+ */
 async function readReports(session: ClientHttp2Session, nodeId: string, events: TunnelEvents): Promise<void> {
   const stream = session.request({ ':method': 'POST', ':path': '/reports', 'content-type': 'application/x-ndjson' }, { endStream: false })
   stream.on('error', () => session.destroy())
-  const lines = createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY })
+  stream.setEncoding('utf8')
+  let unfinished = ''
   try {
-    for await (const line of lines) {
-      if (line.length > reportBytesAtMost) throw new Error('a report is too large')
-      const report = Report.parse(JSON.parse(line))
-      await takeWithPatience(events, nodeId, report)
-      if (stream.writable) stream.write(`${JSON.stringify({ ack: report.n })}\n`)
+    for await (const text of stream as AsyncIterable<string>) {
+      const lines = `${unfinished}${text}`.split('\n')
+      unfinished = lines.pop() ?? ''
+      if ([...lines, unfinished].some((line) => line.length > reportBytesAtMost)) throw new Error('a report is too large')
+      const { reports, wrong } = readLines(lines)
+      for (const together of takenTogether(reports)) {
+        await takeWithPatience(events, nodeId, together)
+        if (stream.writable) stream.write(`${JSON.stringify({ ack: together.at(-1)?.n })}\n`)
+      }
+      if (wrong !== undefined) throw wrong
     }
   } catch (error) {
     log('reports_refused', { node: nodeId, message: (error as Error).message })
@@ -137,11 +152,36 @@ async function readReports(session: ClientHttp2Session, nodeId: string, events: 
   }
 }
 
+/** The reports up to the first line that is none. */
+function readLines(lines: readonly string[]): { reports: Report[]; wrong?: unknown } {
+  const reports: Report[] = []
+  try {
+    for (const line of lines) reports.push(Report.parse(JSON.parse(line)))
+    return { reports }
+  } catch (wrong) {
+    return { reports, wrong }
+  }
+}
+
+/** Usage reports that follow each other, up to so many; every other report by itself. */
+function* takenTogether(reports: readonly Report[]): Generator<readonly Report[]> {
+  let from = 0
+  for (let to = 1; to <= reports.length; to++) {
+    const isOneMore = reports[from]?.kind === 'usage' && reports[to]?.kind === 'usage' && to - from < usagesAtMost
+    if (isOneMore) continue
+    yield reports.slice(from, to)
+    from = to
+  }
+}
+
 /** A report that cannot be committed now (the database is away) closes the connection after three tries; the node sends it again. */
-async function takeWithPatience(events: TunnelEvents, nodeId: string, report: Report): Promise<void> {
+async function takeWithPatience(events: TunnelEvents, nodeId: string, reports: readonly Report[]): Promise<void> {
+  const usages = reports.flatMap((report) => (report.kind === 'usage' ? [report.usage] : []))
   for (let attempt = 1; ; attempt++) {
     try {
-      return await events.takeReport(nodeId, report)
+      if (usages.length > 0) return await events.takeUsages(nodeId, usages)
+      for (const report of reports) await events.takeReport(nodeId, report)
+      return
     } catch (error) {
       if (attempt >= 3) throw error
       await new Promise((resolve) => setTimeout(resolve, 100 * attempt))

@@ -1,4 +1,6 @@
 // Wiring: the one place that builds the real dependencies; everybody else is given what they may use.
+import type { Engine } from '@flow402/rust-lib/engine'
+import { openEngine } from '@flow402/rust-lib/open-engine'
 import { deriveMarketKeys, type MarketKeys } from './auth/market-keys.ts'
 import type { Now } from './clock.ts'
 import { type CrashPoint, crashAt } from './crash.ts'
@@ -24,6 +26,8 @@ export type House = {
   /** When this process opened the house, Unix ms. */
   upSinceMs: number
   keys: MarketKeys
+  /** Digests, signatures and the check of usage statements. */
+  engine: Engine
   rail: PaymentRail
   /** Asked before a new rental is quoted. */
   feeGuard: FeeGuard
@@ -55,6 +59,7 @@ export async function openHouse(env: Env, version: string, link: NodeLink, now: 
     now,
     upSinceMs: now(),
     keys: deriveMarketKeys(env.secret),
+    engine: await openEngine(),
     rail,
     feeGuard: env.paymentRail === 'mock' ? unguarded : await feeGuard(env, db, now),
     link,

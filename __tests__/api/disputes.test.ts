@@ -1,8 +1,8 @@
 // Disputes over the API: what is held, who decides, and that no race and no edge moves an atom that is not accounted for.
 
-import { createHash, randomBytes, verify } from 'node:crypto'
+import { randomBytes, verify } from 'node:crypto'
 import type { Dispute, Evidence } from '@flow402/protocol/dispute'
-import { usageBytes } from '@flow402/protocol/usage'
+import { encodeRecord, leafHash } from '@flow402/rust-lib/statement'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { publicKeyFromBase64url } from '../../lib/auth/market-keys.ts'
 import { decideDueDisputes } from '../../lib/disputes/decide-dispute.ts'
@@ -270,7 +270,7 @@ test('renter, provider and admin see the same evidence, which anybody can check,
   expect(evidence.usage.length).toBeGreaterThan(0)
   let before = '0'.repeat(64)
   for (const { record, hash, signature } of evidence.usage) {
-    const digest = createHash('sha256').update(usageBytes(record)).digest()
+    const digest = Buffer.from(leafHash(encodeRecord(record)))
     expect([record.prevHash, digest.toString('hex')]).toEqual([before, hash])
     expect(verify(null, digest, publicKeyFromBase64url(evidence.lease.nodePublicKey), Buffer.from(signature, 'base64url'))).toBe(true)
     before = hash

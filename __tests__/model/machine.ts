@@ -1,7 +1,8 @@
 // The machine of a sequence: it keeps what it was ordered, signs what it used, and tells the market again until it was heard.
-import { createHash, generateKeyPairSync, type KeyObject, sign } from 'node:crypto'
+import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto'
 import { type LeaseEnd, type LeaseOrder, type LeasePhase, type LeaseStatus, OrderClaims } from '@flow402/protocol/lease'
-import { firstPrevHash, type SignedUsage, type UsageRecord, usageBytes } from '@flow402/protocol/usage'
+import type { SignedUsage, UsageRecord } from '@flow402/protocol/usage'
+import { encodeRecord, firstPrevHash, leafHash } from '@flow402/rust-lib/statement'
 import { takeUsage } from '../../lib/metering/take-usage.ts'
 import { takeLeaseStatus } from '../../lib/provisioning/take-lease-status.ts'
 import type { Process } from './world.ts'
@@ -48,8 +49,8 @@ export function openMachine(nodeId: string, privateKey: KeyObject, now: () => nu
       prevHash: lease.hash,
       final,
     }
-    const digest = createHash('sha256').update(usageBytes(record)).digest()
-    const hash = digest.toString('hex')
+    const digest = leafHash(encodeRecord(record))
+    const hash = Buffer.from(digest).toString('hex')
     Object.assign(lease, { seq: record.seq, toSecond, hash, isFinal: final })
     signed.push({ rentalId: record.rentalId, seq: record.seq, toSecond })
     return { record, hash, signature: sign(null, digest, privateKey).toString('base64url') }
@@ -119,7 +120,7 @@ export function openMachine(nodeId: string, privateKey: KeyObject, now: () => nu
     async tell({ deps }: Process): Promise<void> {
       while (connection.isOpen && outbox[0]) {
         const next = outbox[0]
-        if (next.kind === 'usage') await takeUsage(deps, nodeId, next.usage)
+        if (next.kind === 'usage') await takeUsage(deps, nodeId, [next.usage])
         else await takeLeaseStatus(deps, nodeId, next.status)
         if (outbox[0] === next) outbox.shift()
       }

@@ -1,5 +1,6 @@
 // The world of the model runs: one database, one mock chain, one clock, and market processes that can die between any two statements.
 import { randomBytes } from 'node:crypto'
+import { openEngine } from '@flow402/rust-lib/open-engine'
 import { Kysely, PostgresDialect, type PostgresPool } from 'kysely'
 import pg from 'pg'
 import { deriveMarketKeys } from '../../lib/auth/market-keys.ts'
@@ -72,6 +73,7 @@ export async function openWorld(databaseUrl: string) {
   })
   let rails = openRails()
   const keys = deriveMarketKeys(randomBytes(32).toString('base64url'))
+  const engine = await openEngine()
   const names = new Map<string, string>()
   const stats = { statements: 0, crashes: 0, forks: 0 }
 
@@ -145,6 +147,7 @@ export async function openWorld(databaseUrl: string) {
       db,
       rail,
       keys,
+      engine,
       feeBps,
       currency: 'USDC',
       dustAtoms,

@@ -1,10 +1,11 @@
 // A provider's machine without containers: it believes the market's signed orders only, reports what a real agent reports, and obeys the test.
-import { createHash, createPublicKey, generateKeyPairSync, sign } from 'node:crypto'
+import { createPublicKey, generateKeyPairSync, sign } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { type LeaseEnd, type LeaseOrder, type LeasePhase, type LeaseStatus, OrderClaims, type Report } from '@flow402/protocol/lease'
 import type { DoctorReport, OfferTerms } from '@flow402/protocol/node'
 import { Problem } from '@flow402/protocol/problem'
-import { firstPrevHash, type SignedUsage, type UsageRecord, usageBytes } from '@flow402/protocol/usage'
+import type { SignedUsage, UsageRecord } from '@flow402/protocol/usage'
+import { encodeRecord, firstPrevHash, leafHash } from '@flow402/rust-lib/statement'
 import { compactVerify } from 'jose'
 import type { NodeLink } from '../../lib/provisioning/node-link.ts'
 
@@ -110,8 +111,8 @@ export function openMachine(now: () => number, tell: Tell) {
         final,
         ...altered,
       }
-      const digest = createHash('sha256').update(usageBytes(record)).digest()
-      const hash = digest.toString('hex')
+      const digest = leafHash(bytesOf(record))
+      const hash = Buffer.from(digest).toString('hex')
       Object.assign(chain, { seq: record.seq, toSecond, hash, final })
       return { record, hash, signature: sign(null, digest, key.privateKey).toString('base64url') }
     },
@@ -194,6 +195,16 @@ export function openMachine(now: () => number, tell: Tell) {
   }
 
   return machine
+}
+
+/** A record's bytes; what cannot be written as one is signed as it is said. */
+function bytesOf(record: UsageRecord): Uint8Array {
+  try {
+    return encodeRecord(record)
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error
+    return Buffer.from(JSON.stringify(record))
+  }
 }
 
 /** A self-test that passes and has room for these terms. */

@@ -1,5 +1,6 @@
 // Usage in SQL: the node's signed records, insert-only, one row per (rental, epoch, seq).
 import type { SignedUsage } from '@flow402/protocol/usage'
+import { sql } from 'kysely'
 import type { Db, Tx } from '../db/client.ts'
 
 /** The newest record of a rental: where the chain and the seconds stand. */
@@ -16,21 +17,32 @@ export async function findUsageHead(db: Db | Tx, rentalId: string, epoch: number
   return row && { seq: row.seq, toSecond: row.to_second, hash: row.hash, final: row.final }
 }
 
-export async function addUsage(tx: Tx, { record, hash, signature }: SignedUsage, nowMs: number): Promise<void> {
-  await tx
-    .insertInto('usage_record')
-    .values({
-      rental_id: record.rentalId,
-      epoch: record.epoch,
-      seq: record.seq,
-      from_second: record.fromSecond,
-      to_second: record.toSecond,
-      at_ms: BigInt(record.at),
-      final: record.final,
-      prev_hash: record.prevHash,
-      hash,
-      signature,
-      received_at: new Date(nowMs),
-    })
-    .execute()
+/**
+ * Adds records of one rental, in one statement with what follows from them: the seconds so far, and whether its usage is closed now. The
+ * caller has the rental locked; one that is neither running nor ending keeps its own figures.
+ */
+export async function addUsage(
+  tx: Tx,
+  usages: readonly SignedUsage[],
+  rental: { meteredSeconds: number; closesUsage: boolean; nowMs: number },
+): Promise<void> {
+  const [first] = usages
+  if (!first) return
+  const now = sql`${new Date(rental.nowMs)}::timestamptz`
+  const { rentalId, epoch } = first.record
+  await sql`
+    with added as (
+      insert into usage_record
+        (rental_id, epoch, seq, from_second, to_second, at_ms, final, prev_hash, hash, signature, received_at)
+      select ${rentalId}, ${epoch}::integer, each.*, ${now}
+      from unnest(
+        ${usages.map(({ record }) => record.seq)}::integer[], ${usages.map(({ record }) => record.fromSecond)}::integer[],
+        ${usages.map(({ record }) => record.toSecond)}::integer[], ${usages.map(({ record }) => record.at)}::bigint[],
+        ${usages.map(({ record }) => record.final)}::boolean[], ${usages.map(({ record }) => record.prevHash)}::text[],
+        ${usages.map(({ hash }) => hash)}::text[], ${usages.map(({ signature }) => signature)}::text[]
+      ) as each
+    )
+    update rental set metered_seconds = ${rental.meteredSeconds}::integer,
+      usage_closed_at = case when ${rental.closesUsage}::boolean then ${now} else usage_closed_at end
+    where id = ${rentalId} and status in ('running', 'ending')`.execute(tx)
 }

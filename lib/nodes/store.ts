@@ -70,6 +70,12 @@ export async function findNode(db: Db | Tx, id: string): Promise<Node | undefine
   }
 }
 
+/** A machine's Ed25519 public key, 32 bytes in base64url. */
+export async function findNodeKey(db: Db | Tx, id: string): Promise<string | undefined> {
+  const row = await db.selectFrom('node').select('public_key').where('id', '=', id).executeTakeFirst()
+  return row?.public_key
+}
+
 export async function setNodeSeen(db: Db | Tx, id: string, nowMs: number): Promise<void> {
   await db
     .updateTable('node')

@@ -1,13 +1,13 @@
 // Tests of the whole program: real containers on a private engine, a test market with its own key, the agent as a process.
 import { type ChildProcess, spawn } from 'node:child_process'
-import { createHash, generateKeyPairSync, verify } from 'node:crypto'
+import { generateKeyPairSync, verify } from 'node:crypto'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { networkInterfaces, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { newId } from '@flow402/protocol/id'
-import { usageBytes } from '@flow402/protocol/usage'
+import { encodeRecord, leafHash } from '@flow402/rust-lib/statement'
 import { SignJWT } from 'jose'
 import { pack } from 'tar-stream'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -71,7 +71,7 @@ function checkedUsage(rentalId: string, epoch = 1): number {
   let prevHash = '0'.repeat(64)
   let second = 0
   for (const [index, { record, hash, signature }] of chain.entries()) {
-    const digest = createHash('sha256').update(usageBytes(record)).digest()
+    const digest = Buffer.from(leafHash(encodeRecord(record)))
     expect(record).toMatchObject({
       rentalId,
       nodeId: market.nodeId,

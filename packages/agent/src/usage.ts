@@ -1,9 +1,10 @@
 // Usage: the signed, hash-chained records of how long a lease ran.
 import { createHash } from 'node:crypto'
-import { firstPrevHash, type SignedUsage, type UsageRecord, usageBytes } from '@flow402/protocol/usage'
+import type { SignedUsage, UsageRecord } from '@flow402/protocol/usage'
+import { encodeRecord, firstPrevHash, leafHash } from '@flow402/rust-lib/statement'
 import type { Identity } from './home.ts'
 
-/** Where the chain of one lease stands: `hash` is that of the last record, `toSecond` its end. */
+/** Where the chain of one lease stands: `hash` is the leaf hash of the last record, `toSecond` its end. */
 export type UsageChain = { seq: number; toSecond: number; hash: string; final: boolean }
 
 export const emptyChain: UsageChain = { seq: 0, toSecond: 0, hash: firstPrevHash, final: false }
@@ -30,7 +31,9 @@ export function nextUsage(
     prevHash: chain.hash,
     final,
   }
-  const digest = createHash('sha256').update(usageBytes(record)).digest()
-  const hash = digest.toString('hex')
-  return { usage: { record, hash, signature: node.identity.sign(digest) }, chain: { seq: record.seq, toSecond, hash, final } }
+  const leaf = leafHash(encodeRecord(record), sha256)
+  const hash = Buffer.from(leaf).toString('hex')
+  return { usage: { record, hash, signature: node.identity.sign(leaf) }, chain: { seq: record.seq, toSecond, hash, final } }
 }
+
+const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest()

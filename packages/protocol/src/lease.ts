@@ -4,8 +4,8 @@ import { NodeId, RentalId, TerminalId } from './id.ts'
 import { DoctorReport } from './node.ts'
 import { SignedUsage } from './usage.ts'
 
-/** Version of this conversation; the market refuses agents that speak another. */
-export const tunnelProtocol = 1
+/** Version of this conversation; the market refuses agents that speak another. 2: usage records are signed as docs/statement.md says. */
+export const tunnelProtocol = 2
 
 /** How often an agent reports that it is alive, in ms; suspect after 3, lost after 6 (product.md). */
 export const heartbeatMs = 10_000

@@ -14,23 +14,16 @@ export const UsageRecord = z.strictObject({
   toSecond: z.int().min(0),
   /** The node's clock when it wrote this, Unix ms: a hint, never a price. */
   at: z.int(),
-  /** Hash of the record before, 64 zeros for seq 1. */
+  /** Leaf hash of the record before, 64 zeros for seq 1. */
   prevHash: Hash,
   /** True on the last record of the rental: nothing follows. */
   final: z.boolean(),
 })
 export type UsageRecord = z.infer<typeof UsageRecord>
 
-/** A record with its SHA-256 (hex) and the node's Ed25519 signature over those 32 bytes (base64url). */
+/**
+ * A record with the leaf hash of its 93 bytes (docs/statement.md; hex) and the node's Ed25519 signature over those 32 bytes (base64url).
+ * The bytes are written by `@flow402/rust-lib/statement`.
+ */
 export const SignedUsage = z.strictObject({ record: UsageRecord, hash: Hash, signature: z.string().max(100) })
 export type SignedUsage = z.infer<typeof SignedUsage>
-
-/** The prevHash of the first record. */
-export const firstPrevHash = '0'.repeat(64)
-
-/** The exact bytes that are hashed: the fields in this order, joined by newlines, UTF-8. */
-export function usageBytes(record: UsageRecord): Uint8Array {
-  const { rentalId, nodeId, epoch, seq, fromSecond, toSecond, at, prevHash, final } = record
-  const fields = ['flow402-usage-1', rentalId, nodeId, epoch, seq, fromSecond, toSecond, at, prevHash, final ? 'final' : 'open']
-  return new TextEncoder().encode(fields.join('\n'))
-}
