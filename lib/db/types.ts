@@ -285,6 +285,7 @@ export interface Rental {
   units: number;
   units_held: Generated<boolean>;
   usage_closed_at: Timestamp | null;
+  usage_version: Generated<number>;
   vram_mb: number | null;
   work_token: string | null;
   work_until: Timestamp | null;
@@ -320,8 +321,26 @@ export interface ReserveSnapshot {
   slot: bigint;
 }
 
+export interface Statement {
+  check_after: Timestamp | null;
+  checked_at: Timestamp;
+  checks: Generated<number>;
+  detail: string | null;
+  ended_at: Timestamp;
+  fault: string | null;
+  fault_record: number | null;
+  metered_seconds: number;
+  minutes: number;
+  prepaid_atoms: bigint;
+  records: number;
+  rental_id: string;
+  root: string | null;
+  started_at: Timestamp | null;
+}
+
 export interface Transfer {
   amount_atoms: bigint;
+  anchor: string | null;
   attempts: Generated<number>;
   confirmed_at: Timestamp | null;
   created_at: Timestamp;
@@ -375,6 +394,7 @@ export interface DB {
   reserve_check: ReserveCheck;
   reserve_leaf: ReserveLeaf;
   reserve_snapshot: ReserveSnapshot;
+  statement: Statement;
   transfer: Transfer;
   usage_record: UsageRecord;
 }
