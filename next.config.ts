@@ -4,12 +4,12 @@ import type { NextConfig } from 'next'
 const isDevelopment = process.env.NODE_ENV === 'development'
 
 /**
- * What a page may load. Scripts are our own plus Next's inline bootstrap. Connections go to this origin, to any https RPC endpoint
- * that a market names, and to loopback ports, where the local chain and its faucet listen.
+ * What a page may load. Scripts are our own plus Next's inline bootstrap, and the WebAssembly that checks receipts. Connections go to this
+ * origin, to any https RPC endpoint that a market names, and to loopback ports, where the local chain and its faucet listen.
  */
 const contentSecurityPolicy = [
   "default-src 'self'",
-  `script-src 'self' 'unsafe-inline'${isDevelopment ? " 'unsafe-eval'" : ''}`,
+  `script-src 'self' 'unsafe-inline' 'wasm-unsafe-eval'${isDevelopment ? " 'unsafe-eval'" : ''}`,
   "style-src 'self' 'unsafe-inline'",
   "img-src 'self' data:",
   "font-src 'self'",
@@ -32,7 +32,7 @@ const config: NextConfig = {
   distDir: process.env.FLOW402_NEXT_DIR ?? '.next',
   poweredByHeader: false,
   reactStrictMode: true,
-  transpilePackages: ['@flow402/protocol', '@flow402/sdk'],
+  transpilePackages: ['@flow402/protocol', '@flow402/sdk', '@flow402/rust-lib'],
   // These run in the server process as they are; bundling them would only make second copies.
   serverExternalPackages: [
     'pg',

@@ -15,9 +15,12 @@ export function SiteFooter({ network }: { network: NetworkView }) {
       <div className="mx-auto flex w-full max-w-6xl flex-wrap items-center gap-x-5 gap-y-1 px-4 py-4 sm:px-6">
         <span>USDC on {chain}</span>
         <span className="num">Market fee {network.feeBps / 100} %, paid by the provider</span>
-        <span className="flex gap-4 sm:ml-auto">
+        <span className="flex flex-wrap gap-x-4 gap-y-1 sm:ml-auto">
           <Link href="/reserves" className="hover:text-ink">
             Reserves
+          </Link>
+          <Link href="/verify" className="hover:text-ink">
+            Verify a receipt
           </Link>
           <Link href="/errors" className="hover:text-ink">
             Error codes

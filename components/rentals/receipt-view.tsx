@@ -1,6 +1,9 @@
-// The receipt: how the prepaid amount was divided, to the atom, and the transactions that prove it.
+// The receipt: how the prepaid amount was divided, to the atom, the transactions that prove it, and its check in the browser.
+'use client'
 import type { NetworkView } from '@flow402/protocol/network'
 import type { Receipt } from '@flow402/protocol/receipt'
+import type { ReactNode } from 'react'
+import { ReceiptVerification } from '../receipts/receipt-verification.tsx'
 import { Copyable } from '../ui/copyable.tsx'
 import { Usd } from '../ui/money.tsx'
 import { Facts, Panel } from '../ui/panel.tsx'
@@ -12,8 +15,25 @@ const transferWords: Record<Receipt['transfers'][number]['kind'], string> = {
   refund: 'Escrow refunded you',
 }
 
-/** Shown once the rental is settled. */
-export function ReceiptView({ receipt, network }: { receipt: Receipt; network: NetworkView }) {
+/** Shown once the rental is settled; `verification` replaces the check of it in tests. */
+export function ReceiptView({
+  receipt,
+  network,
+  verification = <ReceiptVerification receipt={receipt} />,
+}: {
+  receipt: Receipt
+  network: NetworkView
+  verification?: ReactNode
+}) {
+  return (
+    <>
+      <Division receipt={receipt} network={network} />
+      {verification}
+    </>
+  )
+}
+
+function Division({ receipt, network }: { receipt: Receipt; network: NetworkView }) {
   const sum = BigInt(receipt.payoutAtoms) + BigInt(receipt.feeAtoms) + BigInt(receipt.refundAtoms)
   const isBalanced = sum === BigInt(receipt.prepaidAtoms)
   return (
@@ -41,6 +61,7 @@ export function ReceiptView({ receipt, network }: { receipt: Receipt; network: N
               name: 'Usage chain head',
               value: receipt.usage.head ? <Copyable text={receipt.usage.head} label="usage chain head" /> : 'none',
             },
+            ...(receipt.version === 2 ? [{ name: 'Merkle root', value: <Copyable text={receipt.usage.root} label="Merkle root" /> }] : []),
             { name: 'Receipt digest', value: <Copyable text={receipt.digest} label="receipt digest" /> },
           ]}
         />
@@ -79,14 +100,24 @@ export function ReceiptView({ receipt, network }: { receipt: Receipt; network: N
   )
 }
 
+/** The receipt as it came, statement and anchor included. A blob and not a data: address, which browsers cut off at some megabytes. */
 function DownloadLink({ receipt }: { receipt: Receipt }) {
+  const download = () => {
+    const address = URL.createObjectURL(new Blob([JSON.stringify(receipt, null, 2)], { type: 'application/json' }))
+    const link = document.createElement('a')
+    link.href = address
+    link.download = `${receipt.rentalId}.receipt.json`
+    link.click()
+    setTimeout(() => URL.revokeObjectURL(address), 60_000)
+  }
   return (
-    <a
+    <button
+      type="button"
       className="underline decoration-line-strong underline-offset-2 hover:text-ink hover:decoration-ink"
-      download={`${receipt.rentalId}.receipt.json`}
-      href={`data:application/json;charset=utf-8,${encodeURIComponent(JSON.stringify(receipt, null, 2))}`}
+      onClick={download}
+      data-testid="download-receipt"
     >
       Download as JSON
-    </a>
+    </button>
   )
 }

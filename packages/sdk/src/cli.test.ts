@@ -183,8 +183,9 @@ const memoOf = ({ receipt }: Planted) => `trf_${'b'.repeat(32)} ${receipt.usage.
 test('npx starts it from the clone', async () => {
   const file = join(dir, 'receipt.json')
   writeFileSync(file, JSON.stringify(planted.receipt))
+  const args = ['--no-install', 'flow402', 'verify', file]
   const { code, out } = await new Promise<{ code: number; out: string }>((resolve) =>
-    execFile('npx', ['--no-install', 'flow402', 'verify', file], { cwd: join(import.meta.dirname, '../../..') }, (error, stdout, stderr) =>
+    execFile('npx', args, { cwd: join(import.meta.dirname, '../../..') }, (error, stdout, stderr) =>
       resolve({ code: Number(error?.code ?? 0), out: stdout + stderr }),
     ),
   )

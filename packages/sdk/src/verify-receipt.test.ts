@@ -38,7 +38,7 @@ test('a receipt that is right is good, and every check says so with its figures'
     wrongRecord: null,
     fault: null,
   })
-  expect(textOf(report, 'bill')).toBe('300 s at 2 × $0.60 per hour make $0.100000; of it $0.005000 are the fee; $0.100000 go back.')
+  expect(textOf(report, 'bill')).toBe('300 seconds at 2 × $0.60 per hour make $0.100000, with $0.005000 of fee in it; $0.100000 go back.')
   expect(textOf(report, 'anchor')).toContain(`payout-transaction ends in ${planted.receipt.usage.root}`)
 })
 

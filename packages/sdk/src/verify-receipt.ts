@@ -129,7 +129,7 @@ function statementChecks(read: Read | null, agreement?: (statement: Statement) =
   return [
     {
       name: 'statement',
-      ...(part === 'statement' ? wrong : ok(`It can be read: the terms, ${count} usage ${count === 1 ? 'record' : 'records'}, the root.`)),
+      ...(part === 'statement' ? wrong : ok(`It can be read: the terms, ${counted(count, 'usage record')}, the root.`)),
     },
     ...between(agreement ? agreement(statement) : unread),
     { name: 'records', ...(part === 'statement' ? laterThan('statement') : part === 'records' ? wrong : ok(goodRecords(count))) },
@@ -153,14 +153,17 @@ function figuresOf(verdict: StatementVerdict & { ok: false }): Pick<Check, 'stat
 
 function goodRecords(count: number): string {
   if (count === 0) return 'It never ran: there is no record, and none is needed.'
-  return count === 1 ? 'The one record is whole and signed by the node.' : `All ${count} are in order, chained, and signed by the node.`
+  return count === 1
+    ? 'The one record is whole and signed by the node.'
+    : `All ${count.toLocaleString('en-US')} are in order, chained, and signed by the node.`
 }
 
 function goodBill({ bill }: Statement): string {
   const { billedSeconds, units, priceAtomsPerHour } = bill
   if (bill.startedAt === 0) return 'It never ran, nothing is charged, and all that was prepaid goes back.'
   const price = `${units} × $${formatUsdc(priceAtomsPerHour)} per hour`
-  return `${billedSeconds} s at ${price} make ${usd(bill.chargedAtoms)}; of it ${usd(bill.feeAtoms)} are the fee; ${usd(bill.refundAtoms)} go back.`
+  const back = bill.refundAtoms === 0n ? 'nothing is left to go back' : `${usd(bill.refundAtoms)} go back`
+  return `${counted(billedSeconds, 'second')} at ${price} make ${usd(bill.chargedAtoms)}, with ${usd(bill.feeAtoms)} of fee in it; ${back}.`
 }
 
 function checkDigest(receipt: Receipt, engine: Engine): Outcome {
@@ -214,7 +217,7 @@ function checkPayments(receipt: Receipt): Outcome {
       stated: receipt.prepaidAtoms,
       computed: paid.toString(),
     })
-  return ok(`${payments.length === 1 ? 'One payment' : `${payments.length} payments`} of ${usd(paid)}: what was prepaid.`)
+  return ok(`${counted(payments.length, 'payment')} of ${usd(paid)}: what was prepaid.`)
 }
 
 function checkTransfers(receipt: Receipt): Outcome {
@@ -295,6 +298,10 @@ function shapeWords(value: unknown, issue: { path: PropertyKey[]; message: strin
 
 function sumOf(lines: ReceiptTransfer[]): bigint {
   return lines.reduce((total, line) => total + BigInt(line.amountAtoms), 0n)
+}
+
+function counted(count: number, noun: string): string {
+  return `${count.toLocaleString('en-US')} ${noun}${count === 1 ? '' : 's'}`
 }
 
 function usd(atoms: bigint | string): string {
