@@ -1,7 +1,8 @@
 // Payments in SQL: every outside effect is claimed here first, in rows that can exist once.
 import type { PaymentState } from '@flow402/protocol/payment'
 import type { Updateable } from 'kysely'
-import { type Db, prepare, type Tx } from '../db/client.ts'
+import type { Db, Tx } from '../db/client.ts'
+import { gather } from '../db/gather.ts'
 import type { DB } from '../db/types.ts'
 import type { PaidBy } from './payment-rail.ts'
 
@@ -136,17 +137,22 @@ export async function setPaymentStatus(
   return moved.numUpdatedRows === 1n
 }
 
-// Not "in ('claimed', 'submitted')": the planner would then read the whole index of undecided payments instead of the one row.
-const submit = prepare<{ id: string; workToken: string; signature: string | null }, { id: string }>(
-  'submit_payment',
-  `update payment set status = 'submitted', signature = coalesce(:signature, signature)
-  where id = :id and status not in ('settled', 'rejected', 'expired') and work_token = :workToken
-  returning id`,
-)
+// Not "in ('claimed', 'submitted')": the planner would then read the whole index of undecided payments instead of the few rows.
+const submit = gather<{ id: string; workToken: string; signature: string | null }, { nth: bigint }>('submit_payment', {
+  key: 'id',
+  columns: { id: 'text', workToken: 'text', signature: 'text' },
+  text: `submitted as (
+    update payment set status = 'submitted', signature = coalesce(asked.signature, payment.signature)
+    from asked
+    where payment.id = asked.id and payment.status not in ('settled', 'rejected', 'expired') and payment.work_token = asked.work_token
+    returning asked.nth
+  )
+  select nth from submitted`,
+})
 
 /** Stores, before the broadcast, that it may land from now on, and the signature if it is known. False when the claim is not in hand any more. */
 export async function setPaymentSubmitted(db: Db, id: string, workToken: string, signature: string | null): Promise<boolean> {
-  return (await submit(db, { id, workToken, signature })).length === 1
+  return (await submit(db, { id, workToken, signature })) !== undefined
 }
 
 /** Takes undecided payments that nobody has in hand, oldest first. */
