@@ -1,7 +1,7 @@
 // A door: one endpoint of the table bound to its handler, with its input parsed and its caller known.
 
 import { createHash } from 'node:crypto'
-import { type Access, type Endpoint, idempotencyProblems } from '@flow402/protocol/endpoints'
+import { type Access, type Endpoint, type EndpointAnswer, idempotencyProblems } from '@flow402/protocol/endpoints'
 import { Problem, ProblemBody, type ProblemCode, problems } from '@flow402/protocol/problem'
 import { canonicalJson } from '@flow402/protocol/receipt'
 import { createRoute, type OpenAPIHono, type RouteConfig } from '@hono/zod-openapi'
@@ -205,15 +205,17 @@ const schemes: Record<Exclude<Access, 'public'>, string[]> = {
   admin: ['adminToken'],
 }
 
+function contentOf(answer: EndpointAnswer): Record<string, { schema: z.ZodType | { type: 'string'; format?: string } }> {
+  if (answer === 'text') return { 'text/plain': { schema: { type: 'string' } } }
+  if (answer === 'bytes') return { 'application/octet-stream': { schema: { type: 'string', format: 'binary' } } }
+  return 'lines' in answer ? { 'application/x-ndjson': { schema: answer.lines } } : { 'application/json': { schema: answer } }
+}
+
 /** The endpoint as the OpenAPI document describes it. */
 function describe(endpoint: Endpoint): RouteConfig {
   const responses: RouteConfig['responses'] = {}
   for (const [status, answer] of Object.entries(endpoint.answers)) {
-    const isText = answer === 'text'
-    responses[status] = {
-      description: 'Done',
-      content: isText ? { 'text/plain': { schema: { type: 'string' } } } : { 'application/json': { schema: answer as z.ZodType } },
-    }
+    responses[status] = { description: 'Done', content: contentOf(answer) }
   }
   const mayCarryKey = !isRepeatable(endpoint)
   const codes: ProblemCode[] = [...endpoint.problems, ...(mayCarryKey ? idempotencyProblems : [])]

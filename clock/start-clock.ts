@@ -9,6 +9,7 @@ import { scanEscrow } from '../lib/payments/scan-escrow.ts'
 import { assignRentals } from '../lib/provisioning/assign-rentals.ts'
 import { sendUnsentOrders } from '../lib/provisioning/send-orders.ts'
 import { takeSnapshot } from '../lib/reserves/take-snapshot.ts'
+import { checkStatements } from '../lib/settlement/check-statements.ts'
 import { closeBooks } from '../lib/settlement/close-books.ts'
 import { payOutEarnings } from '../lib/settlement/pay-out-earnings.ts'
 import { reversePayments } from '../lib/settlement/reverse-payments.ts'
@@ -51,10 +52,11 @@ export function startClock(house: House): { stop(): Promise<void> } {
       return 0
     }),
     books: beat('books', 1_000, async () => {
+      const checked = await checkStatements(house)
       const closed = await closeBooks(house)
       if (closed > 0) beats.payouts.wake()
       if (closed > 0) beats.transfers.wake()
-      return closed
+      return checked + closed
     }),
     payouts: beat('payouts', 1_000, async () => {
       const paid = await payOutEarnings(house)

@@ -194,7 +194,7 @@ test('opening races with the payout: either it is held or it is paid, never both
     const late = () => market.now() + 3 * day
     const answers = await Promise.allSettled([
       ...Array.from({ length: 5 }, () => openDispute(deps, id, { reason })),
-      ...Array.from({ length: 5 }, () => payOutEarnings({ db: market.house.db, now: late })),
+      ...Array.from({ length: 5 }, () => payOutEarnings({ ...market.house, now: late })),
     ])
     const opened = answers.slice(0, 5).filter((answer) => answer.status === 'fulfilled') as PromiseFulfilledResult<Dispute>[]
     const refused = answers.slice(0, 5).filter((answer) => answer.status === 'rejected') as PromiseRejectedResult[]

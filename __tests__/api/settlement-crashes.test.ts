@@ -4,6 +4,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { PaymentRail } from '../../lib/payments/payment-rail.ts'
 import { scanEscrow } from '../../lib/payments/scan-escrow.ts'
 import { sendUnsentOrders } from '../../lib/provisioning/send-orders.ts'
+import { checkStatements } from '../../lib/settlement/check-statements.ts'
 import { closeBooks } from '../../lib/settlement/close-books.ts'
 import { payOutEarnings } from '../../lib/settlement/pay-out-earnings.ts'
 import { sendTransfers } from '../../lib/settlement/send-transfers.ts'
@@ -71,7 +72,7 @@ test('however settlement is interrupted, and by two replicas at once: payout + f
       for (let round = 0; round < 12; round++) {
         await Promise.all(
           replicas.map(async (house) => {
-            for (const verb of [scanEscrow, closeBooks, payOutEarnings, sendTransfers, settleRentals])
+            for (const verb of [scanEscrow, checkStatements, closeBooks, payOutEarnings, sendTransfers, settleRentals])
               await (verb as (house: unknown) => Promise<unknown>)(house).catch(() => 0)
           }),
         )

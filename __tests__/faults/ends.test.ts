@@ -7,6 +7,7 @@ import { z } from 'zod'
 import { buildApi } from '../../api/app.ts'
 import { endDueRentals } from '../../lib/metering/end-due-rentals.ts'
 import { inviteNode } from '../../lib/nodes/invite-node.ts'
+import { checkStatements } from '../../lib/settlement/check-statements.ts'
 import { closeBooks } from '../../lib/settlement/close-books.ts'
 import { sendTransfers } from '../../lib/settlement/send-transfers.ts'
 import { settleRentals } from '../../lib/settlement/settle-rentals.ts'
@@ -56,7 +57,8 @@ fault(25, 'a stop races with settlement and with the end of paid time', async ()
           machine: () => market.machine.end(id, 'paid_until', { toSecond: 60 }),
           clock: async () => Promise.all([endDueRentals(market.house, upSinceMs), endDueRentals(second, upSinceMs)]),
           settle: async () => {
-            for (const verb of [closeBooks, sendTransfers, settleRentals]) await Promise.all([verb(market.house), verb(second)])
+            for (const verb of [(house: typeof second) => checkStatements(house), closeBooks, sendTransfers, settleRentals])
+              await Promise.all([verb(market.house), verb(second)])
           },
           extend: () => market.ask('POST', path, { minutes: 1 }, paid),
         }

@@ -8,6 +8,7 @@ import { scanEscrow } from '../../lib/payments/scan-escrow.ts'
 import { isFrozen } from '../../lib/payments/store-escrow.ts'
 import { signerFromSeed } from '../../lib/payments/x402-chain.ts'
 import { sendUnsentOrders } from '../../lib/provisioning/send-orders.ts'
+import { checkStatements } from '../../lib/settlement/check-statements.ts'
 import { closeBooks } from '../../lib/settlement/close-books.ts'
 import { payOutEarnings } from '../../lib/settlement/pay-out-earnings.ts'
 import { sendTransfers } from '../../lib/settlement/send-transfers.ts'
@@ -315,7 +316,7 @@ fault(58, 'the database restored from a backup', async () => {
   await expect
     .poll(
       async () => {
-        for (const verb of [sendUnsentOrders, scanEscrow, closeBooks, payOutEarnings] as const) await verb(market.house)
+        for (const verb of [sendUnsentOrders, scanEscrow, checkStatements, closeBooks, payOutEarnings] as const) await verb(market.house)
         await market.idle()
         return isClosed()
       },

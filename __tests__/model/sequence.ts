@@ -15,6 +15,7 @@ import { assignRentals } from '../../lib/provisioning/assign-rentals.ts'
 import type { NodeLink } from '../../lib/provisioning/node-link.ts'
 import { sendAllOrders, sendUnsentOrders } from '../../lib/provisioning/send-orders.ts'
 import { quoteExtension, quoteRental, type SignedQuote } from '../../lib/rentals/quote-rental.ts'
+import { checkStatements } from '../../lib/settlement/check-statements.ts'
 import { closeBooks } from '../../lib/settlement/close-books.ts'
 import { payOutEarnings } from '../../lib/settlement/pay-out-earnings.ts'
 import { reversePayments } from '../../lib/settlement/reverse-payments.ts'
@@ -44,7 +45,10 @@ export const turnsOf = (world: World): Record<Worker, (deps: Process['deps']) =>
   escrow: (deps) => scanEscrow(deps),
   reversals: reversePayments,
   reserves: checkReserves,
-  books: closeBooks,
+  books: async (deps) => {
+    await checkStatements(deps)
+    await closeBooks(deps)
+  },
   payouts: payOutEarnings,
   transfers: sendTransfers,
   receipts: settleRentals,

@@ -40,7 +40,6 @@ const railCalls = [
   'lastValidHeight',
   'signMovement',
   'broadcast',
-  'movementFact',
   'findMovement',
   'scanEscrow',
   'escrowBalance',

@@ -183,7 +183,7 @@ async function readFacts(market: CheckedMarket): Promise<Facts> {
       `select id, status::text, prepaid_atoms::text as prepaid, payout_atoms::text as payout, fee_atoms::text as fee,
        refund_atoms::text as refund, charged_atoms::text as charged, (books_closed_at is not null)::text as closed from rental`,
     ),
-    rows(market, `select id, kind::text, status::text, amount_atoms::text as atoms, signature from transfer`),
+    rows(market, `select id, kind::text, status::text, amount_atoms::text as atoms, signature, anchor from transfer`),
     runStatements(market.databaseUrl, 'select rental_id, body from receipt') as Promise<Facts['receipts']>,
     rows(market, `select external_id from ledger_transaction where kind = 'unmatched'`),
     one(market, `select coalesce(sum(amount_atoms), 0)::text from ledger_entry where account = 'escrow'`),
@@ -223,13 +223,17 @@ function checkOutgoing({ transfers, history, escrow }: Facts, isQuiet: boolean, 
   for (const transaction of history) {
     const atoms = -moved(transaction, escrow)
     if (atoms <= 0n) continue
-    const memo = transaction.memos.join('; ')
+    // A payout says after its id what it anchors.
+    const [memo = '', root] = transaction.memos.join('; ').split(' ')
     if (memo === '') wrong.push(`${transaction.signature} took ${atoms} atoms out of the escrow and does not say what for`)
     const before = seen.get(memo)
     if (before) wrong.push(`transfer ${memo} landed twice: ${before} and ${transaction.signature}`)
     seen.set(memo, transaction.signature)
     const transfer = known.get(memo)
     if (!memo.startsWith('trf_')) continue
+    if (transfer && (root ?? null) !== transfer.anchor) wrong.push(`transfer ${memo} anchors ${root}, the books say ${transfer.anchor}`)
+    if (transfer && (transfer.kind === 'payout') !== /^[0-9a-f]{64}$/.test(root ?? ''))
+      wrong.push(`the ${transfer.kind} ${memo} anchors ${root ?? 'nothing'}`)
     if (!transfer) wrong.push(`${transaction.signature} pays transfer ${memo}, which is not in the books`)
     else if (BigInt(transfer.atoms ?? 0) !== atoms) wrong.push(`transfer ${memo} owes ${transfer.atoms} atoms, ${atoms} were paid`)
     else if (isQuiet && (transfer.status !== 'confirmed' || transfer.signature !== transaction.signature))

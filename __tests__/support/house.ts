@@ -22,6 +22,7 @@ import { scanEscrow } from '../../lib/payments/scan-escrow.ts'
 import { signerFromSeed } from '../../lib/payments/x402-chain.ts'
 import { assignRentals } from '../../lib/provisioning/assign-rentals.ts'
 import { sendUnsentOrders } from '../../lib/provisioning/send-orders.ts'
+import { checkStatements } from '../../lib/settlement/check-statements.ts'
 import { closeBooks } from '../../lib/settlement/close-books.ts'
 import { payOutEarnings } from '../../lib/settlement/pay-out-earnings.ts'
 import { reversePayments } from '../../lib/settlement/reverse-payments.ts'
@@ -180,6 +181,7 @@ export async function openTestHouse(
       () => endDueRentals(house, upSinceMs),
       scanEscrow,
       reversePayments,
+      checkStatements,
       closeBooks,
       payOutEarnings,
       sendTransfers,

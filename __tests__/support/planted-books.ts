@@ -48,6 +48,9 @@ export async function plantBooks(url: string, settled: number): Promise<void> {
        case when i <= ${closedTo} and i <> ${settled + 1} then 5000 else 0 end, case when i <= ${closedTo} and i <> ${settled + 1} then 250 else 0 end,
        case when i <= ${closedTo} and i <> ${settled + 1} then 4750 else 0 end, case when i <= ${closedTo} and i <> ${settled + 1} then 5000 else 0 end
      from ${each(1, all)}, lateral (select case when i <= ${settled} then now() - interval '30 days' + i * interval '10 s' else now() - interval '8 min' end as t) x`,
+    `insert into statement (rental_id, root, records, minutes, prepaid_atoms, metered_seconds, started_at, ended_at, checked_at)
+     select id, md5(id) || md5('root' || id), 6, minutes, prepaid_atoms, metered_seconds, started_at, ended_at, ended_at
+     from rental where books_closed_at is not null`,
     `insert into payment (id, rental_id, kind, status, minutes, amount_atoms, currency, network, asset, pay_to, payer, message_hash, payload,
        signature, last_valid_block_height, last_error, created_at, settled_at, finalized_at)
      select ${id('pay', 'i')}, ${id('rnt', 'i')}, 'rent',

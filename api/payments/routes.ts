@@ -11,6 +11,7 @@ import { getPayment } from '../../lib/payments/get-payment.ts'
 import type { Wanted } from '../../lib/payments/read-payment.ts'
 import { getRental } from '../../lib/rentals/get-rental.ts'
 import { quoteExtension, quoteRental } from '../../lib/rentals/quote-rental.ts'
+import { checkStatements } from '../../lib/settlement/check-statements.ts'
 import { closeBooksOf } from '../../lib/settlement/close-books.ts'
 import type { House } from '../../lib/wiring.ts'
 import { bearer, door } from '../door.ts'
@@ -44,6 +45,7 @@ export function paymentRoutes(app: OpenAPIHono, house: House): void {
   })
 
   door(app, house, endpoints.settlePayment, async ({ body: { rentalId }, c }) => {
+    await checkStatements(house, rentalId)
     const books = await closeBooksOf(house, rentalId)
     const rental = await getRental(house, rentalId)
     if (books === 'not_ended') throw new Problem('rental_cannot', { id: rentalId, state: rental.state, action: 'settle' })

@@ -1,11 +1,11 @@
-// Rentals at the door: rent, look, stop, extend, exec, logs, receipt.
+// Rentals at the door: rent, look, stop, extend, exec, logs, receipt, statement.
 import { Readable } from 'node:stream'
 import { endpoints } from '@flow402/protocol/endpoints'
 import type { OpenAPIHono } from '@hono/zod-openapi'
 import { stopRental } from '../../lib/metering/stop-rental.ts'
 import { execInRental, readLogs } from '../../lib/provisioning/reach-workload.ts'
 import { getRental } from '../../lib/rentals/get-rental.ts'
-import { getReceipt } from '../../lib/settlement/get-receipt.ts'
+import { getReceipt, getStatement } from '../../lib/settlement/get-receipt.ts'
 import type { House } from '../../lib/wiring.ts'
 import { door } from '../door.ts'
 import { buyMinutes, buyRental } from './buy.ts'
@@ -36,5 +36,14 @@ export function rentalRoutes(app: OpenAPIHono, house: House): void {
     })
   })
 
-  door(app, house, endpoints.getReceipt, async ({ params, c }) => c.json(await getReceipt(house, params.id)))
+  door(app, house, endpoints.getReceipt, async ({ params, query, c }) =>
+    c.json(await getReceipt(house, params.id, { withStatement: query.statement !== 'false' })),
+  )
+
+  door(app, house, endpoints.getStatement, async ({ params, c }) =>
+    c.body(Buffer.from(await getStatement(house, params.id)), 200, {
+      'content-type': 'application/octet-stream',
+      'content-disposition': `attachment; filename="${params.id}.f402"`,
+    }),
+  )
 }

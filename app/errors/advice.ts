@@ -23,6 +23,7 @@ export const advice: Record<ProblemCode, string> = {
   rental_cannot: 'The answer says the present state. Only running rentals can be extended or used; ended ones cannot be stopped again.',
   rental_moved_meanwhile: 'Read the rental again and decide anew.',
   receipt_not_ready: 'Wait until the rental is settled, then ask again.',
+  no_statement: 'It ran before there were statements. Its receipt is of version 1: sums and transactions can be checked, seconds cannot.',
   books_open: 'The rental has ended, but its usage or a payment is not final yet. Ask again in some seconds.',
   dispute_too_late: 'A rental can be disputed for 24 hours after it ended; the answer says until when that was.',
   dispute_exists: 'A rental can be disputed once. GET /api/rentals/{id}/dispute shows what became of it.',

@@ -4,7 +4,7 @@ import { formatUsdc } from '@flow402/protocol/money'
 import type { Wrong } from './store.ts'
 import type { sumEscrowPostings, sumRentals, sumTransactions } from './store-books.ts'
 import type { readCatalog, readNewestCheck } from './store-catalog.ts'
-import type { readEvents, readHolds, readPayments, readRentals, readTransfers } from './store-states.ts'
+import type { readEvents, readHolds, readPayments, readRentals, readStatements, readTransfers } from './store-states.ts'
 
 /** What the audit's questions were answered, all at one instant. */
 export type AuditFacts = {
@@ -16,6 +16,7 @@ export type AuditFacts = {
   payments: Awaited<ReturnType<typeof readPayments>>
   transfers: Awaited<ReturnType<typeof readTransfers>>
   courses: Awaited<ReturnType<typeof readRentals>>
+  statements: Awaited<ReturnType<typeof readStatements>>
   catalog: Awaited<ReturnType<typeof readCatalog>>
   check: Awaited<ReturnType<typeof readNewestCheck>>
 }
@@ -144,7 +145,7 @@ function paymentLines({ books, events, holds, payments, transfers, catalog }: Au
   ]
 }
 
-function courseLines({ courses, events, catalog }: AuditFacts, nowMs: number): AuditLine[] {
+function courseLines({ courses, statements, events, catalog }: AuditFacts, nowMs: number): AuditLine[] {
   const waiting = courses.waiting.map(({ status, count: n, oldestAt }) => `${count(n)} ${status} (oldest ${age(nowMs, oldestAt)})`)
   return [
     line(
@@ -158,6 +159,10 @@ function courseLines({ courses, events, catalog }: AuditFacts, nowMs: number): A
     ]),
     line('M1', 'metered within paid and passed time', `${count(courses.meteredSeconds)} s metered`, [
       bad(courses.overmetered, 'rentals are metered beyond it'),
+    ]),
+    line('S1', 'books close on a checked statement', `${many(statements.stated, 'bill')} on ${many(statements.records, 'signed record')}`, [
+      bad(statements.unstated, 'bills were booked without their statement'),
+      bad(statements.refused, 'statements do not hold, and their books stay open'),
     ]),
     line('J1', 'each change has its event', `${many(events.events, 'event')} for ${many(events.rows, 'row')}`, [
       bad(events.wrong, 'rows are not where their newest event says'),

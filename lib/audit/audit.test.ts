@@ -105,7 +105,13 @@ describe('books with some of everything', () => {
     [
       'L7',
       'a second less was metered than is charged',
-      async () => [`update rental set metered_seconds = 299 where id = '${await nth('rnt', 1)}'`],
+      async () => {
+        const first = await nth('rnt', 1)
+        return [
+          `update rental set metered_seconds = 299 where id = '${first}'`,
+          `update statement set metered_seconds = 299 where rental_id = '${first}'`,
+        ]
+      },
     ],
     [
       'L8',
@@ -189,6 +195,18 @@ describe('books with some of everything', () => {
       'more seconds are metered than passed',
       async () => [`update rental set metered_seconds = 599 where id = '${await nth('rnt', settled + 1)}'`],
     ],
+    ['S1', 'books were closed without a statement', async () => [`delete from statement where rental_id = '${await nth('rnt', 1)}'`]],
+    [
+      'S1',
+      'books were closed on a statement of other figures',
+      async () => [`update statement set prepaid_atoms = 10001 where rental_id = '${await nth('rnt', 1)}'`],
+    ],
+    [
+      'S1',
+      'books were closed on a statement that does not hold',
+      async () => [`update statement set fault = 'signature', detail = 'x' where rental_id = '${await nth('rnt', 1)}'`],
+    ],
+    ['L2', 'a statement may change after its books were closed', () => ['drop trigger statement_kept on statement']],
     [
       'J1',
       'a change has lost its event',

@@ -6,7 +6,7 @@ import { type AuditFacts, auditLines } from './audit-lines.ts'
 import { askAtOneInstant, type Question } from './store.ts'
 import { sumEscrowPostings, sumRentals, sumTransactions } from './store-books.ts'
 import { readCatalog, readNewestCheck } from './store-catalog.ts'
-import { readEvents, readHolds, readPayments, readRentals, readTransfers } from './store-states.ts'
+import { readEvents, readHolds, readPayments, readRentals, readStatements, readTransfers } from './store-states.ts'
 
 /** How many connections share the work: one for each core of a small machine. */
 const lanes = 2
@@ -33,6 +33,7 @@ export async function runAudit(deps: { db: Db; now: Now }): Promise<AuditReport>
     into('holds', readHolds),
     into('catalog', readCatalog),
     into('transfers', readTransfers),
+    into('statements', readStatements),
     into('courses', (tx) => readRentals(tx, nowMs)),
     into('check', readNewestCheck),
   ])

@@ -14,7 +14,12 @@ const insertOnly = [
 /** Tables that the application may not change; the first ones are held by a trigger too, against the owner. */
 const unchangeable = [...insertOnly, 'ledger_account', 'receipt'] as const
 
-const triggers = [...insertOnly.map((table) => `${table}.${table}_insert_only`), 'ledger_entry.ledger_entry_balances']
+const triggers = [
+  ...insertOnly.map((table) => `${table}.${table}_insert_only`),
+  'ledger_entry.ledger_entry_balances',
+  'statement.statement_kept',
+  'statement.statement_insert_only',
+]
 const eventTriggers = ['rental', 'payment', 'transfer', 'dispute'].flatMap((noun) => [
   `${noun}.${noun}_new_event`,
   `${noun}.${noun}_change_event`,

@@ -1,4 +1,4 @@
-// The audit's questions to the states: holds, payments, transfers, capacity, metering and events, each against its evidence.
+// The audit's questions to the states: holds, payments, transfers, capacity, metering, statements and events, each against its evidence.
 import { sql } from 'kysely'
 import type { Tx } from '../db/client.ts'
 import { oneRow, type Wrong, wrong, wrongFrom } from './store.ts'
@@ -270,6 +270,45 @@ export async function readRentals(tx: Tx, nowMs: number): Promise<RentalFacts> {
     stuck: wrongFrom(row, 'stuck'),
     meteredSeconds: row.metered as bigint,
     overmetered: wrongFrom(row, 'overmetered'),
+  }
+}
+
+export type StatementFacts = {
+  /** Closed books that rest on a statement, and how many signed records those hold. */
+  stated: bigint
+  records: bigint
+  /** S1: books closed without a good statement of exactly their figures. */
+  unstated: Wrong
+  /** S1: statements that do not hold; the books of their rentals stay open. */
+  refused: Wrong
+}
+
+/** S1. */
+export async function readStatements(tx: Tx): Promise<StatementFacts> {
+  const row = await oneRow(
+    tx,
+    sql<Record<string, unknown>>`
+      with closed as (
+        select count(*) as stated, coalesce(sum(statement.records), 0)::bigint as records,
+          ${wrong(
+            sql`statement.root is null or statement.fault is not null
+              or (statement.minutes, statement.prepaid_atoms, statement.metered_seconds, statement.started_at, statement.ended_at)
+                is distinct from (rental.minutes, rental.prepaid_atoms, rental.metered_seconds, rental.started_at, rental.ended_at)`,
+            sql`rental.id`,
+            'unstated',
+          )}
+        from rental left join statement on statement.rental_id = rental.id
+        where rental.books_closed_at is not null and rental.usage_version = 2
+      ), refused as (
+        select ${wrong(sql`true`, sql`rental_id || ' (' || detail || ')'`, 'refused')} from statement where fault is not null
+      )
+      select * from closed, refused`,
+  )
+  return {
+    stated: row.stated as bigint,
+    records: row.records as bigint,
+    unstated: wrongFrom(row, 'unstated'),
+    refused: wrongFrom(row, 'refused'),
   }
 }
 

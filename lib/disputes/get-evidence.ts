@@ -1,15 +1,15 @@
 // The evidence of a dispute: what the machine signed, what changed when, and where the money went. The same for every party.
 import type { Evidence } from '@flow402/protocol/dispute'
 import { Problem } from '@flow402/protocol/problem'
-import type { Db } from '../db/client.ts'
 import { findRental } from '../rentals/store.ts'
+import { type ReadDeps, readReceipts } from '../settlement/read-receipts.ts'
 import { findReceipt } from '../settlement/store.ts'
 import { disputeView, findDispute, findEvents, findPaymentsOf, findTransfersOf, findUsageChain } from './store.ts'
 
 const iso = (at: number | null) => (at === null ? null : new Date(at).toISOString())
 
 /** Everything that is known of a disputed rental; Problem dispute_not_found. Who may see it was checked at the door. */
-export async function getEvidence(deps: { db: Db }, disputeId: string): Promise<Evidence> {
+export async function getEvidence(deps: ReadDeps, disputeId: string): Promise<Evidence> {
   const dispute = await findDispute(deps.db, disputeId)
   const rental = dispute && (await findRental(deps.db, dispute.rentalId))
   if (!dispute || !rental) throw new Problem('dispute_not_found')
@@ -47,6 +47,6 @@ export async function getEvidence(deps: { db: Db }, disputeId: string): Promise<
     events,
     payments,
     transfers,
-    receipt: receipt ?? null,
+    receipt: (await readReceipts(deps, receipt ? [receipt] : [], false).next()).value ?? null,
   }
 }

@@ -3,7 +3,7 @@ import { PaymentId, TransferId } from '@flow402/protocol/id'
 import type { Now } from '../clock.ts'
 import { type Db, inTransaction, type Tx } from '../db/client.ts'
 import { postTransfer, postUnmatched, type TransferPart } from '../ledger/post.ts'
-import type { EscrowMovement } from './payment-rail.ts'
+import { type EscrowMovement, nameIn } from './payment-rail.ts'
 import { findPayment, type PaymentRecord, setPaymentFinal } from './store.ts'
 import { addMovement, type Fate, findMovements, type KnownMovement, setFate, setMovementFinal } from './store-escrow.ts'
 import { addOwedTransfer, findTransfer, setTransferConfirmed, type Transfer } from './store-transfers.ts'
@@ -117,7 +117,8 @@ async function bookStray(deps: FinalizeDeps, tx: Tx, movement: EscrowMovement): 
 async function takeOut(deps: FinalizeDeps, tx: Tx, movement: EscrowMovement, known: KnownMovement | undefined): Promise<Finalized> {
   const nowMs = deps.now()
   if (known && known.fate !== 'unexplained') return 'nothing'
-  const transfer = TransferId.safeParse(movement.memo).success ? await findTransfer(tx, movement.memo ?? '') : undefined
+  const name = nameIn(movement.memo)
+  const transfer = TransferId.safeParse(name).success ? await findTransfer(tx, name) : undefined
   const isOurs = transfer && transfer.status !== 'confirmed' && transfer.movement.amountAtoms === -movement.deltaAtoms
   if (!isOurs) {
     const isRetold = transfer?.status === 'confirmed' && transfer.signature === movement.signature

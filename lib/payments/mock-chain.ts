@@ -265,6 +265,20 @@ export function openMockChain(options: {
           BigInt(Math.floor(sinceMs)),
         ).map((row) => landedFromRow(row) as MockLanded),
       ),
+    /** The same, by the first word of the memo. */
+    findByName: (owner: string, name: string, sinceMs: number) =>
+      atomically(() =>
+        all(
+          `select * from landed where (memo = ? or memo >= ? and memo < ?) and (sender = ? or receiver = ?) and at_ms >= ?
+           order by slot desc, position desc`,
+          name,
+          `${name} `,
+          `${name}!`,
+          owner,
+          owner,
+          BigInt(Math.floor(sinceMs)),
+        ).map((row) => landedFromRow(row) as MockLanded),
+      ),
     /** Final transactions that touch an account, newest first, older than `before`, at most `limit`. */
     history: (owner: string, before: string | null, limit: number) =>
       atomically((height) => {

@@ -200,9 +200,12 @@ test('a movement that is sent again and again, by whoever, lands once; its memo 
   const signed = await market.rail.signMovement(refund, 'trf_1', false)
   for (const rail of [market.rail, market.open(), market.rail]) await rail.broadcast(signed)
   expect(market.spent()).toBe(600n)
-  expect(await market.rail.movementFact(signed.signature, 0)).toEqual({ kind: 'landed', signature: signed.signature })
   expect(await market.rail.findMovement('trf_1', null, 0)).toEqual({ kind: 'landed', signature: signed.signature })
   expect(await market.rail.findMovement('trf_2', null, 0)).toMatchObject({ kind: 'absent' })
+  const anchored = await market.rail.signMovement({ ...refund, amountAtoms: 1n }, `trf_3 ${'a'.repeat(64)}`, false)
+  await market.rail.broadcast(anchored)
+  expect(await market.rail.findMovement('trf_3', null, 0)).toEqual({ kind: 'landed', signature: anchored.signature })
+  expect(await market.rail.findMovement('trf_', null, 0)).toMatchObject({ kind: 'absent' })
 })
 
 const outgoing: { fault: PlannedFault; throws: boolean; atFirst: string; last: string }[] = [
@@ -222,7 +225,7 @@ test.each(outgoing)('money going out with $fault: $atFirst at first, $last in th
     () => true,
   )
   expect(sent).toBe(throws)
-  expect((await market.rail.movementFact(signed.signature, 500)).kind).toBe(atFirst)
+  expect((await market.rail.findMovement('trf_1', signed.signature, 0)).kind).toBe(atFirst)
   market.chain.advance(Number(validSlots) + 20)
   const found = await market.rail.findMovement('trf_1', signed.signature, 0)
   expect(found.kind).toBe(last)

@@ -15,7 +15,6 @@ const asset = 'mock-usdc'
 const maxTimeoutSeconds = 90
 /** Later than any request waits for an outcome, in ms. */
 const answerLateMs = 25_000
-const pollMs = 100
 
 /** What can go wrong with money going out: it lands as failed, is lost on the way, lands at the last moment, lands unheard, or is dropped by a fork. */
 export type TransferFault = 'transfer_fails' | 'transfer_lost' | 'transfer_late' | 'transfer_answer_lost' | 'transfer_dropped'
@@ -37,7 +36,7 @@ const Proof = z.looseObject({ x402Version: z.literal(2), accepted: MockRequireme
 
 /**
  * Opens the rail over a chain. `knowsSignature: false` makes it a remote facilitator, whose signature is known only afterwards.
- * `pause` waits for a late answer and between two looks at the chain.
+ * `pause` waits for a late answer.
  */
 export function openMockRail(options: {
   chain: MockChain
@@ -186,10 +185,10 @@ export function openMockRail(options: {
       await reach()
       return chain.lastValidHeight()
     },
-    async signMovement({ destination, amountAtoms }, transferId, mayOpenAccount) {
+    async signMovement({ destination, amountAtoms }, memo, mayOpenAccount) {
       await reach()
       const lastValidBlockHeight = chain.lastValidHeight()
-      const terms = { destination, amount: amountAtoms.toString(), memo: transferId, lastValid: lastValidBlockHeight.toString() }
+      const terms = { destination, amount: amountAtoms.toString(), memo, lastValid: lastValidBlockHeight.toString() }
       const wire: Wire = { ...terms, opensAccount: mayOpenAccount }
       const signature = signatureOf(['movement', ...Object.values(terms), mayOpenAccount ? 'opens' : 'never opens'])
       return { signature, wire: toBase64(wire), lastValidBlockHeight }
@@ -222,22 +221,11 @@ export function openMockRail(options: {
       if (chain.send(movement, fault ? outgoing[fault] : 'now') === 'dead') throw new Error('block height exceeded')
       if (fault === 'transfer_answer_lost') throw new Error('the chain did not answer in time')
     },
-    async movementFact(signature, timeoutMs) {
-      await reach()
-      for (let leftMs = timeoutMs; ; leftMs -= pollMs) {
-        const finalizedHeight = chain.finalizedHeight()
-        const landed = chain.find(signature)
-        if (landed?.hasFailed) return { kind: 'failed', reason: landed.reason ?? 'failed' }
-        if (landed) return { kind: 'landed', signature }
-        if (leftMs <= 0) return { kind: 'absent', finalizedHeight }
-        await pause(pollMs)
-      }
-    },
     async findMovement(transferId, signature, sinceMs) {
       await reach()
       const finalizedHeight = chain.finalizedHeight()
       const own = signature === null ? undefined : chain.find(signature)
-      const found = chain.findByMemo(mockEscrow, transferId, sinceMs).find((each) => !each.hasFailed && each.from === mockEscrow)
+      const found = chain.findByName(mockEscrow, transferId, sinceMs).find((each) => !each.hasFailed && each.from === mockEscrow)
       if (found) return { kind: 'landed', signature: found.signature }
       return own?.hasFailed ? { kind: 'failed', reason: own.reason ?? 'failed' } : { kind: 'absent', finalizedHeight }
     },

@@ -40,6 +40,19 @@ export type ChargeFact =
 /** Money out. `externalId` is unique per kind; refunds name the payment, or the receipt, that they answer. */
 export type Movement = { kind: 'payout' | 'fee' | 'refund'; externalId: string; destination: string; amountAtoms: bigint }
 
+/**
+ * What a transfer out says on chain: its id, and after a space what it anchors there (hex), if anything. Whatever looks for it goes by the
+ * first word, which follows from what the transfer is for.
+ */
+export function memoOf({ id, anchor }: { id: string; anchor: string | null }): string {
+  return anchor === null ? id : `${id} ${anchor}`
+}
+
+/** The first word of a memo: whose transfer it is. */
+export function nameIn(memo: string | null): string {
+  return memo?.split(' ', 1)[0] ?? ''
+}
+
 /** A movement signed but not sent: the signature is known, and stored, before anything is broadcast. */
 export type SignedMovement = { signature: string; wire: string; lastValidBlockHeight: bigint }
 
@@ -100,14 +113,15 @@ export type PaymentRail = {
   escrowAccount(): string | null
   /** Where the market's fee goes. */
   feeAddress(): string
-  /** Signs money out; sends nothing. `mayOpenAccount`: a destination without an account gets one at our cost; otherwise it must have one. */
-  signMovement(movement: Movement, transferId: string, mayOpenAccount: boolean): Promise<SignedMovement>
+  /**
+   * Signs money out under this memo; sends nothing. `mayOpenAccount`: a destination without an account gets one at our cost; otherwise it must
+   * have one.
+   */
+  signMovement(movement: Movement, memo: string, mayOpenAccount: boolean): Promise<SignedMovement>
   /** Sends a signed movement; safe to repeat. */
   broadcast(signed: Pick<SignedMovement, 'signature' | 'wire'>): Promise<void>
-  /** Waits up to `timeoutMs` for it to land. Its "absent" is no proof that it never will: ask `findMovement` for that. */
-  movementFact(signature: string, timeoutMs: number): Promise<MovementFact>
   /**
-   * Looks for a movement over the escrow's history since `sinceMs` by its memo, whichever signature carried it.
+   * Looks for a movement over the escrow's history since `sinceMs` by the first word of its memo, whichever signature carried it.
    * "absent" means that every node asked knew the chain up to that finalized height and none had it.
    */
   findMovement(transferId: string, signature: string | null, sinceMs: number): Promise<MovementFact>

@@ -1,7 +1,7 @@
 // What touched the escrow, in SQL: each chain transaction once with its fate, how far the history is read, and every check of the reserves.
 import { sql } from 'kysely'
 import type { Db, Tx } from '../db/client.ts'
-import type { EscrowMovement, ScanPosition } from './payment-rail.ts'
+import { type EscrowMovement, nameIn, type ScanPosition } from './payment-rail.ts'
 
 /** What a movement was. waiting: may still be claimed by its payment. unexplained: left the escrow without our doing. */
 export type Fate = 'payment' | 'transfer' | 'waiting' | 'unmatched' | 'dust' | 'failed' | 'unexplained'
@@ -109,16 +109,16 @@ export async function findWaiting(db: Db, seenBeforeMs: number, limit: number): 
   }))
 }
 
-/** Movements that left the escrow under one of these memos and that nothing explained so far: memo -> signature. */
-export async function findUnexplained(db: Db, memos: string[]): Promise<Map<string, string>> {
-  if (memos.length === 0) return new Map()
+/** Movements that left the escrow in the name of one of these transfers and that nothing explained so far: transfer id -> signature. */
+export async function findUnexplained(db: Db, transferIds: string[]): Promise<Map<string, string>> {
+  if (transferIds.length === 0) return new Map()
   const rows = await db
     .selectFrom('escrow_movement')
     .select(['memo', 'signature'])
     .where('fate', '=', 'unexplained')
-    .where('memo', 'in', memos)
+    .where(sql`split_part(memo, ' ', 1)`, '=', sql`any(${transferIds}::text[])`)
     .execute()
-  return new Map(rows.map((row) => [row.memo ?? '', row.signature] as const))
+  return new Map(rows.map((row) => [nameIn(row.memo), row.signature] as const))
 }
 
 /** Takes the reading of the history into one worker's hand; undefined while another has it. */

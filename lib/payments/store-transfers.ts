@@ -18,6 +18,8 @@ export type Transfer = {
   /** How often it was signed; each signature has its own hold in the ledger. */
   attempts: number
   createdAtMs: number
+  /** What its memo anchors on chain beside its id, hex: fixed before anything of it is signed. */
+  anchor: string | null
 }
 
 const columns = [
@@ -34,6 +36,7 @@ const columns = [
   'last_valid_block_height',
   'attempts',
   'created_at',
+  'anchor',
 ] as const
 
 function transferQuery(db: Db | Tx) {
@@ -53,33 +56,34 @@ function transferFromRow(row: TransferRow): Transfer {
     signed: signature !== null && wire !== null && height !== null ? { signature, wire, lastValidBlockHeight: height } : null,
     attempts: row.attempts,
     createdAtMs: row.created_at.getTime(),
+    anchor: row.anchor,
   }
 }
 
 /**
- * The id of a transfer, which is its memo on chain: it follows from what the transfer is for, so that a debt that is written down anew
+ * The id of a transfer, which is the first word of its memo on chain: it follows from what the transfer is for, so that a debt that is written down anew
  * after a restored backup finds what was paid before.
  */
 export function transferIdFor(kind: Movement['kind'], externalId: string): string {
   return `trf_${createHash('sha256').update(`${kind}\n${externalId}`).digest('hex').slice(0, 32)}`
 }
 
-/** A debt to be paid on chain. */
-export type OwedTransfer = { rentalId: string | null; currency: string; movement: Movement; nowMs: number }
+/** A debt to be paid on chain; `anchor` (hex) is what its memo says beside its id. */
+export type OwedTransfer = { rentalId: string | null; currency: string; movement: Movement; nowMs: number; anchor?: string | null }
 
 /** Adds debts; the same movement is added once, however often it is asked for. */
 export async function addOwedTransfers(tx: Tx, owed: OwedTransfer[]): Promise<void> {
   if (owed.length === 0) return
   await sql`
-    insert into transfer (id, rental_id, kind, external_id, destination, amount_atoms, currency, created_at)
-    select id, rental_id, kind::transfer_kind, external_id, destination, amount_atoms, currency, created_at
+    insert into transfer (id, rental_id, kind, external_id, destination, amount_atoms, currency, created_at, anchor)
+    select id, rental_id, kind::transfer_kind, external_id, destination, amount_atoms, currency, created_at, anchor
     from unnest(
       ${owed.map(({ movement }) => transferIdFor(movement.kind, movement.externalId))}::text[],
       ${owed.map(({ rentalId }) => rentalId)}::text[], ${owed.map(({ movement }) => movement.kind)}::text[],
       ${owed.map(({ movement }) => movement.externalId)}::text[], ${owed.map(({ movement }) => movement.destination)}::text[],
       ${owed.map(({ movement }) => movement.amountAtoms.toString())}::bigint[], ${owed.map(({ currency }) => currency)}::text[],
-      ${owed.map(({ nowMs }) => new Date(nowMs))}::timestamptz[]
-    ) as owed (id, rental_id, kind, external_id, destination, amount_atoms, currency, created_at)
+      ${owed.map(({ nowMs }) => new Date(nowMs))}::timestamptz[], ${owed.map(({ anchor }) => anchor ?? null)}::text[]
+    ) as owed (id, rental_id, kind, external_id, destination, amount_atoms, currency, created_at, anchor)
     on conflict (kind, external_id) do nothing`.execute(tx)
 }
 

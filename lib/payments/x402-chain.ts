@@ -30,12 +30,22 @@ import {
   getTransferCheckedInstruction,
   TOKEN_PROGRAM_ADDRESS,
 } from '@solana-program/token'
-import type { Charge, ChargeFact, EscrowMovement, Movement, MovementFact, ScanPage, ScanPosition, SignedMovement } from './payment-rail.ts'
+import {
+  type Charge,
+  type ChargeFact,
+  type EscrowMovement,
+  type Movement,
+  type MovementFact,
+  nameIn,
+  type ScanPage,
+  type ScanPosition,
+  type SignedMovement,
+} from './payment-rail.ts'
 import { memoProgram, readTransaction, type TokenTransfer } from './x402-transaction.ts'
 
 const usdcDecimals = 6
-/** Create account, transfer and memo stay well below this. */
-const movementComputeUnits = 80_000
+/** Create account, transfer and a memo of 101 bytes stay well below this. */
+const movementComputeUnits = 120_000
 const movementMicroLamports = 1n
 const historyPage = 200
 const historyPagesAtMost = 25
@@ -211,7 +221,7 @@ export function openChain(config: {
         if (!transaction) return undefined
         if (transaction.meta?.err) return found === signature ? { kind: 'failed', reason: inWords(transaction.meta.err) } : undefined
         const { deltaAtoms, memo } = await movementOf(transaction)
-        return deltaAtoms < 0n && memo === transferId ? { kind: 'landed', signature: found } : undefined
+        return deltaAtoms < 0n && nameIn(memo) === transferId ? { kind: 'landed', signature: found } : undefined
       })
     },
 
@@ -274,7 +284,7 @@ export function openChain(config: {
      * Signs a transfer out of the escrow. Nothing is sent. Where an account may be opened its rent is the fee payer's: whoever could close
      * it and have it opened again and again would drain it.
      */
-    async signMovement(movement: Movement, transferId: string, mayOpenAccount: boolean): Promise<SignedMovement> {
+    async signMovement(movement: Movement, memo: string, mayOpenAccount: boolean): Promise<SignedMovement> {
       const destination = await tokenAccount(address(movement.destination))
       const { value: lifetime } = await rpc.getLatestBlockhash({ commitment: 'confirmed' }).send(timeout())
       const message = pipe(
@@ -305,7 +315,7 @@ export function openChain(config: {
               amount: movement.amountAtoms,
               decimals: usdcDecimals,
             }),
-            getAddMemoInstruction({ memo: transferId }, { programAddress: memoProgram }),
+            getAddMemoInstruction({ memo }, { programAddress: memoProgram }),
           ],
           message,
         ),
@@ -329,21 +339,6 @@ export function openChain(config: {
           .send(timeout())
       } catch (error) {
         if (!String((error as Error).message).includes('already been processed')) throw error
-      }
-    },
-
-    /** Polls until the signature is confirmed, failed, or the time is over. */
-    async movementFact(signature: string, timeoutMs: number): Promise<MovementFact> {
-      const giveUpAt = Date.now() + timeoutMs
-      for (let waitMs = 20; ; waitMs = Math.min(waitMs * 2, 400)) {
-        const isLast = Date.now() >= giveUpAt
-        const height = isLast ? (await finalizedPoint(rpc)).height : undefined
-        const { value } = await rpc.getSignatureStatuses([signature as Signature], { searchTransactionHistory: true }).send(timeout())
-        const status = value[0]
-        if (status?.err) return { kind: 'failed', reason: inWords(status.err) }
-        if (status?.confirmationStatus === 'confirmed' || status?.confirmationStatus === 'finalized') return { kind: 'landed', signature }
-        if (height !== undefined) return { kind: 'absent', finalizedHeight: height }
-        await new Promise((resolve) => setTimeout(resolve, waitMs))
       }
     },
 

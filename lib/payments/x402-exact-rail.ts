@@ -57,7 +57,6 @@ export async function openExactRail(env: Env, now: () => number): Promise<Paymen
     feeAddress: () => env.feeAddress,
     signMovement: chain.signMovement,
     broadcast: chain.broadcast,
-    movementFact: chain.movementFact,
     findMovement: chain.findMovement,
     scanEscrow: chain.scanEscrow,
     escrowBalance: chain.escrowBalance,

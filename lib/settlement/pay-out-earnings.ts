@@ -1,16 +1,19 @@
 // Paying out: what a provider earned becomes one transfer to its own address, as often and from what sum on as it chose.
 import { createHash } from 'node:crypto'
+import type { Engine } from '@flow402/rust-lib/engine'
 import type { Now } from '../clock.ts'
 import { type Db, inTransaction } from '../db/client.ts'
 import { oneByOne } from '../one-by-one.ts'
 import { addOwedTransfer, transferIdFor } from '../payments/store-transfers.ts'
+import { anchorOf } from './anchor.ts'
 import { findPayoutsDue, lockPayableEarnings, setEarningsPaidBy } from './store.ts'
+import { findRoots } from './store-statements.ts'
 
 const nodesAtOnce = 100
 /** How many rentals one transfer pays for at most. */
 const earningsAtOnce = 1_000
 
-type Deps = { db: Db; now: Now }
+type Deps = { db: Db; now: Now; engine: Pick<Engine, 'merkleRoot'> }
 
 /** Makes the transfers that are due; returns for how many machines. Two workers never pay the same earning: each is given to one transfer. */
 export async function payOutEarnings(deps: Deps): Promise<number> {
@@ -31,7 +34,12 @@ async function payOutNode(deps: Deps, nodeId: string): Promise<boolean> {
     const externalId = ids.length === 1 ? first.externalId : bundleId(ids)
     const amountAtoms = earnings.reduce((sum, earning) => sum + earning.amountAtoms, 0n)
     const rentalId = ids.length === 1 ? first.rentalId : null
-    await addOwedTransfer(tx, { rentalId, currency, movement: { kind: 'payout', externalId, destination, amountAtoms }, nowMs })
+    const roots = await findRoots(
+      tx,
+      earnings.map((earning) => earning.rentalId),
+    )
+    const anchor = anchorOf(roots, deps.engine)
+    await addOwedTransfer(tx, { rentalId, currency, movement: { kind: 'payout', externalId, destination, amountAtoms }, nowMs, anchor })
     await setEarningsPaidBy(tx, nodeId, ids, transferIdFor('payout', externalId), nowMs)
     return true
   })

@@ -6,7 +6,7 @@ import { type Db, inTransaction, type Tx } from '../db/client.ts'
 import { holdTransfer, voidTransfer } from '../ledger/post.ts'
 import { lockSigning, sumSignedOut } from '../ledger/store.ts'
 import { confirmTransfer, type PartsOf } from '../payments/finalize-movement.ts'
-import type { PaymentRail, SignedMovement } from '../payments/payment-rail.ts'
+import { memoOf, type PaymentRail, type SignedMovement } from '../payments/payment-rail.ts'
 import { findScanCompletion, findUnexplained, isFrozen, setFate } from '../payments/store-escrow.ts'
 import {
   findPaidDestinations,
@@ -94,7 +94,7 @@ async function sendOne(
     if (paidBefore !== undefined) return await confirmPaid(deps, transfer, paidBefore)
     if (transfer.signed) return await sendAgain(deps, transfer, transfer.signed, token)
     if (isOverCap) return await waitForTheHour(deps, transfer, token)
-    const signed = await deps.rail.signMovement(transfer.movement, transfer.id, mayOpenAccount)
+    const signed = await deps.rail.signMovement(transfer.movement, memoOf(transfer), mayOpenAccount)
     const stored = await storeSigned(deps, transfer, signed, token)
     if (stored === 'over_cap') return await waitForTheHour(deps, transfer, token)
     if (stored === 'in_other_hands') return false

@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto'
 import { billedSeconds } from '@flow402/protocol/money'
-import { canonicalJson, digestedPart, type EarlyReceipt, type Receipt, type ReceiptTransfer } from '@flow402/protocol/receipt'
+import { canonicalJson, type ReceiptTransfer } from '@flow402/protocol/receipt'
 import type { Now } from '../clock.ts'
 import { type Db, inTransaction, type Tx } from '../db/client.ts'
 import { oneByOne } from '../one-by-one.ts'
@@ -11,7 +11,8 @@ import { findSettledPayments } from '../payments/store.ts'
 import { findTransfers } from '../payments/store-transfers.ts'
 import { moveRental } from '../rentals/move-rental.ts'
 import { lockRental, type RentalRecord } from '../rentals/store.ts'
-import { addReceipt, findPayout, findSettleable, findUsageSummary } from './store.ts'
+import { addReceipt, findPayout, findSettleable, type StoredReceipt } from './store.ts'
+import { findBookedUsage } from './store-statements.ts'
 
 const batch = 100
 /** How long a receipt waits for a payout that should be on its way, in ms; then it says that it is owed. */
@@ -41,7 +42,7 @@ async function settleOne(deps: Deps, id: string): Promise<boolean> {
 }
 
 /** The receipt of a rental whose refund and fee are confirmed. Throws when its sums do not close: that is a bug, and nothing is settled. */
-async function makeReceipt(tx: Tx, rental: RentalRecord, payee: ReturnType<PaymentRail['payee']>): Promise<Receipt> {
+async function makeReceipt(tx: Tx, rental: RentalRecord, payee: ReturnType<PaymentRail['payee']>): Promise<StoredReceipt> {
   const payments = await findSettledPayments(tx, [rental.id])
   const ours = new Set([rental.id, ...payments.map((payment) => payment.paymentId)])
   const transfers = (await findTransfers(tx, rental.id)).filter(
@@ -78,9 +79,10 @@ async function makeReceipt(tx: Tx, rental: RentalRecord, payee: ReturnType<Payme
     })),
   ]
   requireClosed(rental, lines)
-  const hasRun = rental.startedAtMs !== null
-  const body: Omit<EarlyReceipt, 'digest'> = {
-    version: 1,
+  const { records, head, root } = await findBookedUsage(tx, rental)
+  const { meteredSeconds } = rental
+  const metered = { meteredSeconds, billedSeconds: billedSeconds(meteredSeconds, rental.startedAtMs !== null, rental.minutes * 60) }
+  const settled = {
     rentalId: rental.id,
     network: payee.network,
     asset: payee.asset,
@@ -92,17 +94,12 @@ async function makeReceipt(tx: Tx, rental: RentalRecord, payee: ReturnType<Payme
       perUnit: rental.perUnit,
       minutes: rental.minutes,
       priceAtomsPerHour: rental.priceAtomsPerHour.toString(),
-      currency: 'USDC',
+      currency: 'USDC' as const,
       feeBps: rental.feeBps,
     },
     startedAt: rental.startedAtMs === null ? null : new Date(rental.startedAtMs).toISOString(),
     endedAt: new Date(rental.endedAtMs ?? 0).toISOString(),
     endReason: rental.endReason ?? 'stopped',
-    usage: {
-      ...(await findUsageSummary(tx, rental.id)),
-      meteredSeconds: rental.meteredSeconds,
-      billedSeconds: billedSeconds(rental.meteredSeconds, hasRun, rental.minutes * 60),
-    },
     prepaidAtoms: rental.prepaidAtoms.toString(),
     chargedAtoms: rental.chargedAtoms.toString(),
     payoutAtoms: rental.payoutAtoms.toString(),
@@ -110,12 +107,13 @@ async function makeReceipt(tx: Tx, rental: RentalRecord, payee: ReturnType<Payme
     refundAtoms: rental.refundAtoms.toString(),
     transfers: lines,
   }
-  return {
-    ...body,
-    digest: createHash('sha256')
-      .update(canonicalJson(digestedPart({ ...body, digest: '' })))
-      .digest('hex'),
-  }
+  // Its machine signed in the form from before there were statements.
+  if (root === null) return withDigest({ version: 1 as const, ...settled, usage: { records, head, ...metered } })
+  return withDigest({ version: 2 as const, ...settled, usage: { records, epoch: rental.epoch, head, root, ...metered } })
+}
+
+function withDigest<R extends object>(body: R): R & { digest: string } {
+  return { ...body, digest: createHash('sha256').update(canonicalJson(body)).digest('hex') }
 }
 
 function requireClosed(rental: RentalRecord, lines: ReceiptTransfer[]): void {

@@ -3,11 +3,12 @@
 import { newId } from '@flow402/protocol/id'
 import type { Split } from '@flow402/protocol/money'
 import type { NodePayouts, PayoutPolicy } from '@flow402/protocol/node'
-import type { Receipt } from '@flow402/protocol/receipt'
+import type { AnchoredReceipt, EarlyReceipt } from '@flow402/protocol/receipt'
 import { type ExpressionBuilder, sql } from 'kysely'
 import type { Db, Tx } from '../db/client.ts'
 import type { DB } from '../db/types.ts'
 import type { TransferPart } from '../ledger/post.ts'
+import { hasStatement } from './store-statements.ts'
 
 /** What closing the books of a rental needs of it; times in Unix ms. */
 export type ClosableRental = {
@@ -25,8 +26,8 @@ export type ClosableRental = {
 }
 
 /**
- * Locks rentals whose books can close now: ended, usage closed, nothing they were paid with undecided or not final. Rows that another
- * worker has are passed over. `only` names one rental.
+ * Locks rentals whose books can close now: ended, usage closed, their statement checked, nothing they were paid with undecided or not final.
+ * Rows that another worker has are passed over. `only` names one rental.
  */
 export async function lockClosableRentals(tx: Tx, limit: number, only?: string): Promise<ClosableRental[]> {
   let query = tx
@@ -47,6 +48,7 @@ export async function lockClosableRentals(tx: Tx, limit: number, only?: string):
     .where('status', '=', 'ending')
     .where('usage_closed_at', 'is not', null)
     .where('books_closed_at', 'is', null)
+    .where(hasStatement)
     // Two questions, each to the small index of such payments.
     .where((eb) => eb.not(eb.exists(paymentsOf(eb).where('payment.status', 'in', ['claimed', 'submitted']))))
     .where((eb) => eb.not(eb.exists(paymentsOf(eb).where('payment.status', '=', 'settled').where('payment.finalized_at', 'is', null))))
@@ -290,7 +292,10 @@ export async function findSettleable(db: Db, times: { nowMs: number; patienceMs:
   return rows.map((row) => row.id)
 }
 
-export async function addReceipt(tx: Tx, receipt: Receipt, nowMs: number): Promise<void> {
+/** A receipt as it is kept: what is added when it is read is not in it. */
+export type StoredReceipt = EarlyReceipt | Omit<AnchoredReceipt, 'statement' | 'anchor'>
+
+export async function addReceipt(tx: Tx, receipt: StoredReceipt, nowMs: number): Promise<void> {
   await tx
     .insertInto('receipt')
     .values({ rental_id: receipt.rentalId, body: JSON.stringify(receipt), digest: receipt.digest, created_at: new Date(nowMs) })
@@ -298,20 +303,33 @@ export async function addReceipt(tx: Tx, receipt: Receipt, nowMs: number): Promi
     .execute()
 }
 
-export async function findReceipt(db: Db, rentalId: string): Promise<Receipt | undefined> {
+export async function findReceipt(db: Db, rentalId: string): Promise<StoredReceipt | undefined> {
   const row = await db.selectFrom('receipt').select('body').where('rental_id', '=', rentalId).executeTakeFirst()
-  return row?.body as Receipt | undefined
+  return row?.body as StoredReceipt | undefined
 }
 
-/** How long the usage chain of a rental is, and its newest hash. */
-export async function findUsageSummary(db: Db | Tx, rentalId: string): Promise<{ records: number; head: string | null }> {
-  const row = await db
-    .selectFrom('usage_record')
-    .select([
-      (eb) => eb.fn.countAll<bigint>().as('records'),
-      sql<string | null>`(array_agg(hash order by epoch desc, seq desc))[1]`.as('head'),
-    ])
-    .where('rental_id', '=', rentalId)
-    .executeTakeFirstOrThrow()
-  return { records: Number(row.records), head: row.head }
+/** Where a reading of receipts stands: after the rental that settled then. */
+export type ReceiptPosition = { settledAt: string; rentalId: string }
+
+/** Receipts of a machine's rentals that settled from `fromMs` on and before `toMs`, oldest first, those after `after`. */
+export async function findReceiptsOf(
+  db: Db,
+  nodeId: string,
+  page: { fromMs: number; toMs: number; after: ReceiptPosition | undefined; limit: number },
+): Promise<{ receipt: StoredReceipt; position: ReceiptPosition }[]> {
+  let query = db
+    .selectFrom('rental')
+    .innerJoin('receipt', 'receipt.rental_id', 'rental.id')
+    .select(['rental.id', 'receipt.body', sql<string>`rental.settled_at::text`.as('settled_at_text')])
+    .where('rental.node_id', '=', nodeId)
+    .where('rental.status', '=', 'settled')
+    .where('rental.settled_at', '>=', new Date(page.fromMs))
+    .where('rental.settled_at', '<', new Date(page.toMs))
+  if (page.after)
+    query = query.where(sql<boolean>`(rental.settled_at, rental.id) > (${page.after.settledAt}::timestamptz, ${page.after.rentalId})`)
+  const rows = await query.orderBy('rental.settled_at').orderBy('rental.id').limit(page.limit).execute()
+  return rows.map((row) => ({
+    receipt: row.body as unknown as StoredReceipt,
+    position: { settledAt: row.settled_at_text, rentalId: row.id },
+  }))
 }

@@ -1,7 +1,7 @@
 // The audit: every invariant of the money recomputed from the rows themselves, each with its figure.
 import { z } from 'zod'
 
-/** The invariants in the order of the report: ledger, payments, capacity, metering, events. */
+/** The invariants in the order of the report: ledger, payments, capacity, metering, statements, events. */
 export const auditCodes = [
   'L1',
   'L2',
@@ -20,6 +20,7 @@ export const auditCodes = [
   'R1',
   'R3',
   'M1',
+  'S1',
   'J1',
 ] as const
 export const AuditCode = z.enum(auditCodes)

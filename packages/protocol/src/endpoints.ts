@@ -8,7 +8,7 @@ import { Enrolment, EnrolRequest, NodePayouts, PayoutPolicy } from './node.ts'
 import { Offer, OfferPage, OfferQuery } from './offer.ts'
 import { Authorization, PaidRequest, PayableRequest, Payment, PaymentPending, PaymentQuote, SettleRequest } from './payment.ts'
 import type { ProblemCode } from './problem.ts'
-import { Receipt } from './receipt.ts'
+import { Receipt, ReceiptQuery, ReceiptsQuery } from './receipt.ts'
 import { CreatedRental, ExecRequest, ExecResult, ExtendRequest, LogsQuery, Rental, RentalRequest } from './rental.ts'
 import { Debts, LimitQuery, ReserveCheck, ReserveChecks, ReserveProof, Reserves } from './reserve.ts'
 
@@ -18,6 +18,12 @@ import { Debts, LimitQuery, ReserveCheck, ReserveChecks, ReserveProof, Reserves 
  * the machine in the path, or the admin's. `admin`: the admin's.
  */
 export type Access = 'public' | 'rental' | 'party' | 'node' | 'admin'
+
+/**
+ * What an endpoint answers: JSON of a schema, text, bytes, or lines that are JSON of a schema each (NDJSON): as many as there are, and a line
+ * that ends in the middle means that the answer broke off.
+ */
+export type EndpointAnswer = z.ZodType | 'text' | 'bytes' | { lines: z.ZodType }
 
 /** One endpoint: `{id}` marks path parameters; `paid` answers 402 until paid; `isSafe` marks a POST that changes nothing. */
 export type Endpoint = {
@@ -30,7 +36,7 @@ export type Endpoint = {
   params?: z.ZodObject
   query?: z.ZodObject
   body?: z.ZodType
-  answers: Partial<Record<200 | 201 | 202, z.ZodType | 'text'>>
+  answers: Partial<Record<200 | 201 | 202, EndpointAnswer>>
   problems: readonly ProblemCode[]
 }
 
@@ -152,11 +158,21 @@ export const endpoints = {
   getReceipt: {
     method: 'get',
     path: '/api/rentals/{id}/receipt',
-    summary: 'The receipt of a settled rental',
+    summary: 'The receipt of a settled rental, with its usage statement unless statement=false',
     access: 'rental',
     params: rentalParams,
+    query: ReceiptQuery,
     answers: { 200: Receipt },
-    problems: ['unauthorized', 'rental_not_found', 'receipt_not_ready'],
+    problems: ['unauthorized', 'rental_not_found', 'receipt_not_ready', 'invalid_request'],
+  },
+  getStatement: {
+    method: 'get',
+    path: '/api/rentals/{id}/statement',
+    summary: 'The usage statement of a settled rental, as bytes',
+    access: 'rental',
+    params: rentalParams,
+    answers: { 200: 'bytes' },
+    problems: ['unauthorized', 'rental_not_found', 'receipt_not_ready', 'no_statement'],
   },
   getPayment: {
     method: 'get',
@@ -321,6 +337,16 @@ export const endpoints = {
     params: z.strictObject({ id: NodeId }),
     answers: { 200: NodePayouts },
     problems: ['unauthorized', 'node_not_found'],
+  },
+  nodeReceipts: {
+    method: 'get',
+    path: '/api/nodes/{id}/receipts',
+    summary: 'Receipts of what a machine ran, with their statements, in the order of their settlement',
+    access: 'node',
+    params: z.strictObject({ id: NodeId }),
+    query: ReceiptsQuery,
+    answers: { 200: { lines: Receipt } },
+    problems: ['unauthorized', 'node_not_found', 'invalid_request'],
   },
   choosePayouts: {
     method: 'post',

@@ -21,6 +21,7 @@ export const problems = {
   rental_cannot: { status: 409, title: 'The rental cannot do this in its present state' },
   rental_moved_meanwhile: { status: 409, title: 'The rental changed while this was being done' },
   receipt_not_ready: { status: 409, title: 'The receipt exists once the rental is settled' },
+  no_statement: { status: 404, title: 'This rental has no usage statement' },
   books_open: { status: 409, title: 'The books of the rental are not closed yet' },
   dispute_too_late: { status: 409, title: 'The time for a dispute is over' },
   dispute_exists: { status: 409, title: 'This rental has had its dispute' },

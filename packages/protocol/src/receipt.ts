@@ -99,6 +99,14 @@ export type EarlyReceipt = z.infer<typeof EarlyReceipt>
 export const Receipt = z.discriminatedUnion('version', [AnchoredReceipt, EarlyReceipt])
 export type Receipt = z.infer<typeof Receipt>
 
+/** Query of GET /api/rentals/{id}/receipt; the statement may be megabytes. */
+export const ReceiptQuery = z.strictObject({ statement: z.enum(['true', 'false']).optional() })
+export type ReceiptQuery = z.infer<typeof ReceiptQuery>
+
+/** Query of GET /api/nodes/{id}/receipts: settled from `from` on and before `to`. */
+export const ReceiptsQuery = z.strictObject({ from: z.iso.datetime().optional(), to: z.iso.datetime().optional() })
+export type ReceiptsQuery = z.infer<typeof ReceiptsQuery>
+
 /** What `digest` is taken of. */
 export function digestedPart(receipt: Receipt): Record<string, unknown> {
   const { digest: _digest, ...rest } = receipt

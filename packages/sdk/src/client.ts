@@ -1,12 +1,19 @@
 // The client: one typed method per endpoint of the market, made from the same table as the server's routes.
 import { type Endpoint, type EndpointName, endpoints } from '@flow402/protocol/endpoints'
+import { Receipt } from '@flow402/protocol/receipt'
 import { errorFromResponse, MarketError } from './market-error.ts'
 
 type Table = typeof endpoints
 type Schema = { _zod: { input: unknown; output: unknown } }
 type Part<E, K extends string> = E extends Record<K, infer S extends Schema> ? { [P in K]: S['_zod']['input'] } : unknown
 type QueryPart<E> = E extends { query: infer S extends Schema } ? { query?: S['_zod']['input'] } : unknown
-type AnswerOf<S> = S extends 'text' ? string : S extends Schema ? S['_zod']['output'] : never
+type AnswerOf<S> = S extends 'text' | { lines: Schema }
+  ? string
+  : S extends 'bytes'
+    ? Uint8Array
+    : S extends Schema
+      ? S['_zod']['output']
+      : never
 type Answers<E> = E extends { answers: infer A } ? A[keyof A] : never
 
 /**
@@ -35,6 +42,8 @@ export type MarketClient = { readonly [N in EndpointName]: Method<N> } & {
   read<N extends EndpointName>(name: N, response: Response): Promise<Answer<N>>
   /** What the workload writes, piece by piece, from the last `tail` lines on, until it ends or `signal` aborts. */
   followLogs(input: CallOptions & { params: { id: string }; tail?: number }): AsyncGenerator<string, void, undefined>
+  /** The receipts of a machine, one by one as they arrive, so that a whole month needs the memory of one. Throws when the answer breaks off. */
+  eachReceipt(input: CallInput<'nodeReceipts'>): AsyncGenerator<Receipt, void, undefined>
 }
 
 /** `fetch` may be replaced, e.g. by a paying fetch; `accessToken` is the default bearer token. */
@@ -61,7 +70,18 @@ export function marketClient(options: MarketClientOptions): MarketClient {
     if (response.status !== 200) throw await errorFromResponse(response)
     yield* textPieces(response, input.signal)
   }
-  return { ...methods, baseUrl, send, read: answerOf, followLogs } as unknown as MarketClient
+  const eachReceipt = async function* (input: CallInput<'nodeReceipts'>) {
+    const response = await send('nodeReceipts', input as LooseInput)
+    if (response.status !== 200) throw await errorFromResponse(response)
+    let unfinished = ''
+    for await (const piece of textPieces(response, input.signal)) {
+      const lines = `${unfinished}${piece}`.split('\n')
+      unfinished = lines.pop() ?? ''
+      for (const line of lines) yield parsedBy(Receipt, 'nodeReceipts', 200, JSON.parse(line)) as Receipt
+    }
+    if (unfinished !== '') throw new MarketError('unreachable', 0, 'The list of receipts broke off')
+  }
+  return { ...methods, baseUrl, send, read: answerOf, followLogs, eachReceipt } as unknown as MarketClient
 }
 
 type LooseInput = CallOptions & { params?: Record<string, unknown>; query?: Record<string, unknown>; body?: unknown }
@@ -91,14 +111,19 @@ export function requestOf(baseUrl: string, name: EndpointName, input: LooseInput
 async function answerOf(name: EndpointName, response: Response): Promise<unknown> {
   const schema = (endpoints[name] as Endpoint).answers[response.status as 200 | 201 | 202]
   if (!schema) throw await errorFromResponse(response)
-  if (schema === 'text') return response.text()
-  const parsed = schema.safeParse(await response.json().catch(() => undefined))
-  if (!parsed.success) {
-    throw new MarketError('unexpected_answer', response.status, `${name} answered in a form this client does not know`, {
-      issues: parsed.error.issues,
-    })
-  }
-  return parsed.data
+  if (schema === 'bytes') return new Uint8Array(await response.arrayBuffer())
+  if (schema === 'text' || 'lines' in schema) return response.text()
+  return parsedBy(schema, name, response.status, await response.json().catch(() => undefined))
+}
+
+/** As much of a schema as reading an answer needs. */
+type Parsing = { safeParse(value: unknown): { success: true; data: unknown } | { success: false; error: { issues: unknown[] } } }
+
+function parsedBy(schema: Parsing, name: EndpointName, status: number, value: unknown): unknown {
+  const parsed = schema.safeParse(value)
+  if (parsed.success) return parsed.data
+  const { issues } = parsed.error
+  throw new MarketError('unexpected_answer', status, `${name} answered in a form this client does not know`, { issues })
 }
 
 /** Decodes a streaming body as UTF-8; stops without an error when the caller aborts. */
