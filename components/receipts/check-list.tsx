@@ -23,9 +23,11 @@ function msText(ms: number): string {
 export function Verdict({ report, advice }: { report: ReceiptReport; advice: ReactNode }) {
   const records = `${report.records.toLocaleString('en-US')} signed ${report.records === 1 ? 'record' : 'records'}`
   if (report.verdict === 'good') {
+    const isWhole = report.checks.some(({ name }) => name === 'receipt')
     return (
-      <Notice tone="ok" title="This bill is right" testId="verdict">
+      <Notice tone="ok" title={isWhole ? 'This bill is right' : 'This statement is right'} testId="verdict">
         {records}, {`$${formatUsdc(BigInt(report.chargedAtoms ?? 0), 6)}`} charged: computed anew in this browser, to the atom.
+        {!isWhole && ' Payments and anchor are in the receipt only.'}
       </Notice>
     )
   }
@@ -96,7 +98,7 @@ function Sentence({ text }: { text: string }) {
       part
     ) : (
       // biome-ignore lint/suspicious/noArrayIndexKey: the parts of one text never change places
-      <span key={index} className="font-mono text-xs" title={part}>
+      <span key={index} className="whitespace-nowrap font-mono text-xs" title={part}>
         {shortText(part, 10, 6)}
       </span>
     ),

@@ -182,7 +182,7 @@ function Many({ sheet, isDone }: { sheet: Sheet; isDone: boolean }) {
   const title = !isDone
     ? `Checking: ${count.toLocaleString('en-US')} so far`
     : badCount > 0
-      ? `${badCount.toLocaleString('en-US')} of ${count.toLocaleString('en-US')} are refused`
+      ? `${badCount.toLocaleString('en-US')} of ${count.toLocaleString('en-US')} ${badCount === 1 ? 'is' : 'are'} refused`
       : `All ${count.toLocaleString('en-US')} receipts are right`
   return (
     <>
@@ -190,6 +190,11 @@ function Many({ sheet, isDone }: { sheet: Sheet; isDone: boolean }) {
         {badCount > 0 ? `The ${goodCount.toLocaleString('en-US')} good ones: ` : ''}
         {figures}
         {isDone && ms > 0 ? `, in ${(ms / 1000).toFixed(2)} s` : ''}.
+        {isDone && badCount > 0 && (
+          <p className="mt-1 text-ink">
+            <FileAdvice />
+          </p>
+        )}
       </Notice>
       {bad.length > 0 && <Rows rows={bad} hidden={badCount - bad.length} word="refused" />}
       {good.length > 0 && (

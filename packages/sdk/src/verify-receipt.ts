@@ -10,7 +10,7 @@ export const checkTitles = {
   receipt: 'Receipt',
   digest: 'Digest',
   statement: 'Statement',
-  agreement: 'Receipt and statement agree',
+  agreement: 'Agreement',
   records: 'Usage records',
   bill: 'Bill',
   root: 'Merkle root',
@@ -204,7 +204,7 @@ function checkAgreement(receipt: AnchoredReceipt, statement: Statement, engine: 
     ['refundAtoms', receipt.refundAtoms, bill.refundAtoms.toString()],
   ]
   const wrong = pairs.find(([, inReceipt, inStatement]) => inReceipt !== inStatement)
-  if (!wrong) return ok(`All ${pairs.length} figures that stand in both are the same.`)
+  if (!wrong) return ok(`All ${pairs.length} things that stand in receipt and statement alike are the same.`)
   const [field, stated, computed] = wrong.map((each) => (each === null ? 'none' : String(each))) as [string, string, string]
   return failed(`The receipt says ${field} ${stated}, its statement says ${computed}.`, { stated, computed })
 }
