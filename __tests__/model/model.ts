@@ -212,9 +212,16 @@ export function openModel(terms: {
     hold(metered <= floorSeconds((rental.endedAt ?? nowMs) - startedAt), `M1: ${id} used more seconds than passed`)
     const isLostNow = rental.endReason === 'node_lost' && old?.endReason !== 'node_lost'
     const isSame = records === (old?.records ?? 0) && !isLostNow
-    hold(!isSame || metered === (old?.metered ?? 0), `M3: the seconds of ${id} changed by themselves`)
-    if (isSame) return
     const newest = records === 0 ? [0] : (told.get(id) ?? []).filter(({ seq }) => seq === records).map(({ toSecond }) => toSecond)
+    // What a record was cut to when it came is set right, once, when the statement is made: from then on it follows from the whole course.
+    const stated = newest.map((toSecond) => Math.min(toSecond, rental.minutes * 60, floorSeconds((rental.endedAt ?? nowMs) - startedAt)))
+    hold(
+      rental.booksClosedAt === null || stated.includes(metered),
+      `M2: ${id} was billed for ${metered} s, it should be ${stated.join(' or ')}`,
+    )
+    const isSetRight = rental.usageClosedAt !== null && stated.includes(metered)
+    hold(!isSame || metered === (old?.metered ?? 0) || isSetRight, `M3: the seconds of ${id} changed by themselves`)
+    if (isSame || isSetRight) return
     const ends = [nowMs, old?.endedAt, rental.endedAt].filter((end) => typeof end === 'number')
     const may = ends.flatMap((end) =>
       [rental.minutes, old?.minutes ?? rental.minutes].flatMap((minutes) =>

@@ -117,6 +117,10 @@ async function atTheEnd(world: World): Promise<void> {
     union all select 'L4: ' || kind || ' ' || external_id from ledger_transaction group by kind, external_id having count(*) > 1
     union all select 'P1: ' || signature from payment where signature is not null group by signature having count(*) > 1
     union all select 'P1: ' || message_hash from payment group by message_hash having count(*) > 1
+    union all select 'S1: ' || rental.id from rental left join statement on statement.rental_id = rental.id
+      where rental.status = 'settled' and (statement.root is null or statement.fault is not null or
+        statement.metered_seconds <> rental.metered_seconds)
+    union all select 'S1: ' || transfer.id from transfer where (kind = 'payout') <> (anchor is not null)
     union all select 'R1: ' || offer.id from offer where units_reserved <> 0
     union all select 'two phases: ' || kind || ' ' || external_id from ledger_hold
       where not exists (select from ledger_hold_end ended where ended.kind = ledger_hold.kind and ended.external_id = ledger_hold.external_id)`)

@@ -274,7 +274,7 @@ export async function openSequence(world: World, company: Company) {
     }
     equal('what the provider has', world.chain.balanceOf(provider), payout)
     for (const { id } of seen.transfers.values()) {
-      const made = world.chain.findByMemo(world.escrow, id, 0).filter((each) => each.from === world.escrow && !each.hasFailed)
+      const made = world.chain.findByName(world.escrow, id, 0).filter((each) => each.from === world.escrow && !each.hasFailed)
       if (made.length !== 1) throw new Violation(`P6: transfer ${id} was made ${made.length} times`)
     }
     const signatures = [...seen.payments.values()].flatMap(({ status, signature }) =>
