@@ -134,8 +134,10 @@ test('what cannot be read ends with exit code 2 and says why', async () => {
 })
 
 test('with --rpc the memo of the payout is read from the chain', async () => {
+  // Of a program that the endpoint does not know there is nothing parsed.
+  const unknown = { programId: 'ComputeBudget111111111111111111111111111111', accounts: [], data: '3' }
   const memos: Record<string, unknown> = {
-    right: { meta: { err: null }, transaction: { message: { instructions: [{ program: 'spl-memo', parsed: memoOf(planted) }] } } },
+    right: { meta: { err: null }, transaction: { message: { instructions: [unknown, { program: 'spl-memo', parsed: memoOf(planted) }] } } },
     none: { meta: { err: null }, transaction: { message: { instructions: [{ program: 'spl-token', parsed: {} }] } } },
     failed: { meta: { err: { InstructionError: [0, 'Custom'] } }, transaction: { message: { instructions: [] } } },
     unknown: null,

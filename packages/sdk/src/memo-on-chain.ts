@@ -7,7 +7,7 @@ const Answer = z.object({
     .object({
       meta: z.object({ err: z.unknown() }),
       transaction: z.object({
-        message: z.object({ instructions: z.array(z.object({ program: z.string().optional(), parsed: z.unknown() })) }),
+        message: z.object({ instructions: z.array(z.object({ program: z.string().optional(), parsed: z.unknown().optional() })) }),
       }),
     })
     .nullish(),
