@@ -1,0 +1,71 @@
+// What bench:crypto prints: markdown tables, ratios of rounds, aims with yes or no.
+import type { Taken, Turns } from './crypto-rounds.ts'
+import { median } from './measure.ts'
+
+/** What a part is told. `isQuick`: sizes for a run of a minute, good for a look and for no claim. */
+export type Plan = { isQuick: boolean; turns: Turns }
+/** A figure that was promised: `least` for a ratio, `most` for milliseconds. */
+export type Aim = { what: string; measured: number } & ({ least: number } | { most: number })
+/** A part's output: markdown, and the aims that it measured. */
+export type Section = { title: string; lines: string[]; aims: Aim[] }
+
+/** A markdown table whose columns line up. */
+export function table(head: string[], rows: string[][]): string[] {
+  const widths = head.map((cell, column) => Math.max(cell.length, ...rows.map((row) => row[column]?.length ?? 0)))
+  const line = (cells: string[]) => `| ${widths.map((width, column) => (cells[column] ?? '').padEnd(width)).join(' | ')} |`
+  return [line(head), `| ${widths.map((width) => '-'.repeat(width)).join(' | ')} |`, ...rows.map(line)]
+}
+
+/** How often per second, in the middle of the rounds. */
+export function perSecond({ seconds }: Taken): number {
+  return 1 / median(seconds)
+}
+
+/** The median over the rounds of how many times as fast the subject was as its peer in the same round. */
+export function timesAsFast(subject: Taken, peer: Taken): number {
+  // A way that was too slow for rounds has one figure, which stands for all.
+  const rounds = Math.max(subject.seconds.length, peer.seconds.length)
+  const at = ({ seconds }: Taken, round: number) => seconds[round] ?? seconds[0] ?? Number.NaN
+  return median(Array.from({ length: rounds }, (_, round) => at(peer, round) / at(subject, round)))
+}
+
+/** The fastest of some. */
+export function fastest(taken: readonly Taken[]): Taken {
+  const best = taken.toSorted((a, b) => median(a.seconds) - median(b.seconds))[0]
+  if (!best) throw new Error('Nothing was measured.')
+  return best
+}
+
+/** Of one name. */
+export function named(taken: readonly Taken[], name: string): Taken {
+  const found = taken.find((each) => each.name === name)
+  if (!found) throw new Error(`${name} was not measured.`)
+  return found
+}
+
+/** Three digits that matter, with commas. */
+export function brief(value: number): string {
+  if (!Number.isFinite(value)) return '-'
+  return Number(value.toPrecision(3)).toLocaleString('en-US', { maximumSignificantDigits: 3 })
+}
+
+/** Milliseconds below a second, seconds above. */
+export function duration(seconds: number): string {
+  return seconds < 1 ? `${brief(seconds * 1000)} ms` : `${brief(seconds)} s`
+}
+
+/** One line per aim. */
+export function aimLines(aims: readonly Aim[]): string[] {
+  const rows = aims.map((aim) => {
+    const isMet = 'least' in aim ? aim.measured >= aim.least : aim.measured < aim.most
+    const [wanted, measured] =
+      'least' in aim ? [`at least ${aim.least} x`, `${brief(aim.measured)} x`] : [`under ${aim.most} ms`, `${brief(aim.measured)} ms`]
+    return [aim.what, wanted, measured, isMet ? 'yes' : '**no**']
+  })
+  return table(['aim', 'wanted', 'measured', 'met'], rows)
+}
+
+/** How long so many operations take, and whether that is one run's figure. */
+export function durationOf({ seconds }: Taken, count = 1): string {
+  return `${duration(median(seconds) * count)}${seconds.length === 1 ? ' (1 run)' : ''}`
+}
