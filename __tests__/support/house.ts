@@ -99,7 +99,7 @@ export async function openTestHouse(
     if (body !== undefined) init.body = typeof body === 'string' ? body : JSON.stringify(body)
     const response = await api.request(`${origin}${path}`, init)
     const text = await response.text()
-    const isJson = /json/.test(response.headers.get('content-type') ?? '')
+    const isJson = /[/+]json/.test(response.headers.get('content-type') ?? '')
     return { status: response.status, headers: response.headers, text, body: isJson && text ? JSON.parse(text) : {} }
   }
 
