@@ -1,7 +1,8 @@
 // Checks what a file of receipts holds, one after the other as it is read.
 import type { Engine } from '@flow402/rust-lib/engine'
 import { readReceipts } from '@flow402/sdk/read-receipts'
-import { type ReceiptReport, verifyReceipt, verifyStatementFile } from '@flow402/sdk/verify-receipt'
+import type { ReceiptReport } from '@flow402/sdk/receipt-report'
+import { verifyReceipt, verifyStatementFile } from '@flow402/sdk/verify-receipt'
 
 /** One receipt that was checked, with how long it took, or why there was nothing to check. `line` is null for a statement's bytes. */
 export type Checked = { line: number | null; ms: number; report: ReceiptReport } | { line: number; unreadable: string }

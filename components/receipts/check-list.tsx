@@ -1,6 +1,6 @@
 // What came out of a check: the verdict that cannot be overlooked, and every single check with its sentence.
 import { formatUsdc } from '@flow402/protocol/money'
-import { type Check, checkTitles, type ReceiptReport } from '@flow402/sdk/verify-receipt'
+import { type Check, checkTitles, type ReceiptReport } from '@flow402/sdk/receipt-report'
 import type { ReactNode } from 'react'
 import { shortText } from '../ui/copyable.tsx'
 import { Notice } from '../ui/notice.tsx'

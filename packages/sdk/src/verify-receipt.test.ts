@@ -5,7 +5,8 @@ import { openEngine } from '@flow402/rust-lib/open-engine'
 import { decodeRecord, encodeRecord } from '@flow402/rust-lib/statement'
 import { beforeAll, expect, test } from 'vitest'
 import { digested, type Planted, plantReceipt, receiptOf } from '../../../__tests__/support/planted-receipt.ts'
-import { type CheckName, type ReceiptReport, verifyReceipt, verifyStatementFile } from './verify-receipt.ts'
+import type { CheckName, ReceiptReport } from './receipt-report.ts'
+import { verifyReceipt, verifyStatementFile } from './verify-receipt.ts'
 
 type Engine = Awaited<ReturnType<typeof openEngine>>
 let engine: Engine

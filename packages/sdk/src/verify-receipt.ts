@@ -1,47 +1,10 @@
 // The check of a receipt: every figure computed anew from the node's signed records, offline, in the browser and in Node alike.
 import { formatUsdc } from '@flow402/protocol/money'
 import { type AnchoredReceipt, canonicalJson, digestedPart, Receipt, type ReceiptTransfer } from '@flow402/protocol/receipt'
-import type { Engine, StatementFault, StatementVerdict } from '@flow402/rust-lib/engine'
+import type { Engine, StatementVerdict } from '@flow402/rust-lib/engine'
 import { decodeStatement, leafHash, recordAt, type Statement } from '@flow402/rust-lib/statement'
+import { type Check, type CheckName, checkTitles, type ReceiptReport } from './receipt-report.ts'
 import { billWords, partOf, recordWords } from './statement-words.ts'
-
-/** What is checked, in the order in which it is told, each with its name for people. `memo` is there only when the chain was asked. */
-export const checkTitles = {
-  receipt: 'Receipt',
-  digest: 'Digest',
-  statement: 'Statement',
-  agreement: 'Agreement',
-  records: 'Usage records',
-  bill: 'Bill',
-  root: 'Merkle root',
-  payments: 'Payments',
-  transfers: 'Transfers',
-  anchor: 'Anchor',
-  memo: 'Memo on chain',
-} as const
-export type CheckName = keyof typeof checkTitles
-
-/**
- * One check. `text` is one or two plain sentences. skipped: it does not apply, or what it needs was refused before; the text says which.
- * `stated` and `computed` are the two figures or texts that differ, where there are such.
- */
-export type Check = { name: CheckName; outcome: 'ok' | 'failed' | 'skipped'; text: string; stated?: string; computed?: string }
-
-/**
- * What came out. good: everything that can be checked offline holds. refused: a check failed. unproven: nothing is wrong with what there is,
- * but without a statement nothing shows that the bill follows from signed records. `wrongRecord` is the position (from 1) of the first wrong usage record; `fault` the reason
- * of docs/statement.md when the statement itself is wrong. `records` and `chargedAtoms` are what the file says.
- */
-export type ReceiptReport = {
-  verdict: 'good' | 'refused' | 'unproven'
-  engine: Engine['name']
-  rentalId: string | null
-  records: number
-  chargedAtoms: string | null
-  wrongRecord: number | null
-  fault: StatementFault | null
-  checks: Check[]
-}
 
 /** `memoOf` reads the memo of a transaction from the chain (null: there is none); without it nothing is asked of anybody. */
 export type VerifyOptions = { memoOf?: (transaction: string) => Promise<string | null> }
@@ -319,7 +282,7 @@ function sha256By(engine: Engine): (bytes: Uint8Array) => Uint8Array {
 }
 
 /** The bytes of standard base64 with its padding; null for anything else, as there is one way only to write them. */
-export function bytesFromBase64(text: string): Uint8Array | null {
+function bytesFromBase64(text: string): Uint8Array | null {
   if (text.length % 4 !== 0 || !/^[A-Za-z0-9+/]*={0,2}$/.test(text)) return null
   const last = text.slice(-4)
   if (btoa(atob(last)) !== last) return null

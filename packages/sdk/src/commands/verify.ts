@@ -7,7 +7,8 @@ import type { Engine } from '@flow402/rust-lib/engine'
 import { openEngine } from '@flow402/rust-lib/open-engine'
 import { memoOnChain } from '../memo-on-chain.ts'
 import { readReceipts } from '../read-receipts.ts'
-import { checkTitles, type ReceiptReport, type VerifyOptions, verifyReceipt, verifyStatementFile } from '../verify-receipt.ts'
+import { checkTitles, type ReceiptReport } from '../receipt-report.ts'
+import { type VerifyOptions, verifyReceipt, verifyStatementFile } from '../verify-receipt.ts'
 
 export type VerifyFlags = { json?: boolean; rpc?: string }
 
