@@ -217,6 +217,16 @@ describe('books with some of everything', () => {
       'a change in the middle has lost its event',
       async () => [`delete from event where noun_id = '${await nth('rnt', 1)}' and to_status = 'running'`],
     ],
+    ['L2', 'postings may be about rentals that are not there', () => ['drop trigger ledger_transaction_refers on ledger_transaction']],
+    ['L2', 'a rental may vanish from under its payments', () => ['alter table rental disable trigger rental_stays']],
+    [
+      'P1',
+      'a signature may pay twice, but for some',
+      () => [
+        'drop index payment_signature_key',
+        `create unique index payment_signature_key on payment (signature) where signature is not null and kind = 'rent'`,
+      ],
+    ],
     ['J1', 'changes write no events any more', () => ['alter table payment disable trigger payment_change_event']],
   ]
 
