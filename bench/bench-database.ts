@@ -1,5 +1,5 @@
 // A PostgreSQL for benchmarks: the embedded one with every safety on, and databases in it that are made anew each time.
-import pg from 'pg'
+import { runStatements } from '../__tests__/support/statements.ts'
 import { migrateDatabase } from '../scripts/migrate.ts'
 import { type Postgres, removePostgres, startPostgres } from '../scripts/postgres.ts'
 import { stateDir } from '../scripts/state.ts'
@@ -10,13 +10,16 @@ export type BenchPostgres = Awaited<ReturnType<typeof openBenchPostgres>>
 export async function openBenchPostgres() {
   const dataDir = stateDir('bench-postgres', String(process.pid))
   const server: Postgres = await startPostgres({ dataDir, durable: true, databaseUrl: '' })
-  const [settings] = await runSql(server.url, "select current_setting('fsync') as fsync, current_setting('synchronous_commit') as commit")
+  const [settings] = await runStatements(
+    server.url,
+    "select current_setting('fsync') as fsync, current_setting('synchronous_commit') as commit",
+  )
   if (settings?.fsync !== 'on' || settings.commit !== 'on') throw new Error('this PostgreSQL gives up safety for speed')
   return {
     ...server,
     /** An empty database; a migrated one when it is for the market. */
     async makeDatabase(name: string, isMarket: boolean): Promise<string> {
-      await runSql(server.url, `drop database if exists ${name} with (force)`, `create database ${name}`)
+      await runStatements(server.url, `drop database if exists ${name} with (force)`, `create database ${name}`)
       const url = new URL(server.url)
       url.pathname = `/${name}`
       if (isMarket) await migrateDatabase(url.href)
@@ -26,18 +29,5 @@ export async function openBenchPostgres() {
       await server.stop()
       await removePostgres(dataDir)
     },
-  }
-}
-
-/** Runs statements one after another on a connection of their own; answers the rows of the last one. */
-export async function runSql(url: string, ...statements: string[]): Promise<Record<string, unknown>[]> {
-  const client = new pg.Client({ connectionString: url })
-  await client.connect()
-  try {
-    let rows: Record<string, unknown>[] = []
-    for (const statement of statements) rows = (await client.query(statement)).rows
-    return rows
-  } finally {
-    await client.end()
   }
 }

@@ -1,13 +1,15 @@
 // Paid rentals per second: claim, submitted, complete, by the market's own verbs over a chain that answers at once, beside TPC-B.
+
 import { randomBytes, randomUUID } from 'node:crypto'
 import { newId } from '@flow402/protocol/id'
 import { prepaidAtoms } from '@flow402/protocol/money'
 import type { Quote } from '@flow402/protocol/payment'
+import { runStatements } from '../__tests__/support/statements.ts'
 import { type Db, openDatabase } from '../lib/db/client.ts'
 import { sumAccounts } from '../lib/ledger/store.ts'
 import { claimPayment } from '../lib/payments/claim-payment.ts'
 import { type DecideDeps, decidePayment } from '../lib/payments/decide-payment.ts'
-import { type BenchPostgres, runSql } from './bench-database.ts'
+import type { BenchPostgres } from './bench-database.ts'
 import { measure, type Run, ratio, summary } from './measure.ts'
 import { openTpcB } from './tpc-b.ts'
 
@@ -32,23 +34,14 @@ export async function measureRentals(
 ): Promise<RentalFigures> {
   const { rounds, seconds, connections } = options
   const url = await postgres.makeDatabase('bench_rentals', true)
-  await runSql(
-    url,
-    `insert into node (id, name, region, public_key, payout_address, status, created_at)
-     select ${nodeId}, 'node ' || n, 'bench', md5('key' || n), md5('payout' || n), 'listed', now() from generate_series(1, ${nodes}) n`,
-    `insert into offer (id, node_id, kind, units_total, ram_mb, cpu_millis, disk_mb, price_atoms_per_hour, min_minutes, max_minutes, published, created_at)
-     select ${offerId}, ${nodeId}, 'ram', 2000000000, 1024, 500, 2048, ${pricePerHour}, 1, 43200, true, now()
-     from generate_series(1, ${nodes}) n`,
-    'analyze node, offer',
-  )
-  const offers = (await runSql(url, 'select id from offer')).map((row) => String(row.id))
+  const offers = await seedMarket(url)
   const tpcB = await openTpcB(pgbench, await postgres.makeDatabase('bench_tpc_b', false), connections)
   const db = openDatabase(url, { max: connections })
   const figures: RentalFigures = { many: [], hot: [], tpcB: [], scale: tpcB.scale }
   try {
     const rentals = (from: string[]) => measure(postgres.pid, () => rentFor(db, from, seconds, connections))
     await rentFor(db, offers, 2, connections)
-    await runSql(url, 'analyze')
+    await runStatements(url, 'analyze')
     await tpcB.run(2)
     for (let round = 0; round < rounds; round++) {
       figures.tpcB.push(await measure(postgres.pid, () => tpcB.run(seconds)))
@@ -60,6 +53,20 @@ export async function measureRentals(
     await db.destroy()
   }
   return figures
+}
+
+/** A market of offers without end; answers their ids. */
+async function seedMarket(url: string): Promise<string[]> {
+  await runStatements(
+    url,
+    `insert into node (id, name, region, public_key, payout_address, status, created_at)
+     select ${nodeId}, 'node ' || n, 'bench', md5('key' || n), md5('payout' || n), 'listed', now() from generate_series(1, ${nodes}) n`,
+    `insert into offer (id, node_id, kind, units_total, ram_mb, cpu_millis, disk_mb, price_atoms_per_hour, min_minutes, max_minutes, published, created_at)
+     select ${offerId}, ${nodeId}, 'ram', 2000000000, 1024, 500, 2048, ${pricePerHour}, 1, 43200, true, now()
+     from generate_series(1, ${nodes}) n`,
+    'analyze node, offer',
+  )
+  return (await runStatements(url, 'select id from offer')).map((row) => String(row.id))
 }
 
 /** Rents until the time is over, as many at once as there are connections. */

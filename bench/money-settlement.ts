@@ -1,8 +1,9 @@
 // Settlements per second: the books of ended rentals closed by closeBooks in its batches, beside one transaction per rental by the same verb.
+import { runStatements } from '../__tests__/support/statements.ts'
 import { runAudit } from '../lib/audit/run-audit.ts'
 import { type Db, openDatabase } from '../lib/db/client.ts'
 import { closeBooks } from '../lib/settlement/close-books.ts'
-import { type BenchPostgres, runSql } from './bench-database.ts'
+import type { BenchPostgres } from './bench-database.ts'
 import { measure, type Run, ratio, summary } from './measure.ts'
 
 const nodes = 1_000
@@ -49,7 +50,7 @@ const signature = `md5('in' || n) || md5('out' || n)`
 /** Rentals that lived their whole life up to their end, in the application's role: every state, hold, posting and event as it is in the market. */
 async function endRentals(url: string, count: number): Promise<void> {
   const each = `from generate_series(1, ${count}) n`
-  await runSql(
+  await runStatements(
     url,
     'set role flow402_app',
     `insert into node (id, name, region, public_key, payout_address, status, created_at)
@@ -89,7 +90,7 @@ async function endRentals(url: string, count: number): Promise<void> {
      select id, md5(id) || md5('root' || id), 6, minutes, prepaid_atoms, metered_seconds, started_at, ended_at, ended_at from rental`,
   )
   // As autovacuum leaves it a minute later; what the seeding wrote is not to be paid for by what is measured.
-  await runSql(url, 'vacuum analyze', 'checkpoint')
+  await runStatements(url, 'vacuum analyze', 'checkpoint')
 }
 
 /** The figures as lines of a table. */
