@@ -123,7 +123,7 @@ function writePrograms(draft: string, folder: string): void {
 }
 
 /** Runs a program to its end and answers what it wrote; an error with its words when it fails. */
-export function run(program: string, args: string[], options: { env?: NodeJS.ProcessEnv; cwd?: string } = {}): string {
+export function run(program: string, args: string[], options: { env?: NodeJS.ProcessEnv; cwd?: string; input?: string } = {}): string {
   const { status, stdout, stderr, error } = spawnSync(program, args, { ...options, encoding: 'utf8', maxBuffer: 64 << 20 })
   if (error) throw error
   if (status !== 0) throw new Error(`${program} ${args.join(' ')} ended with ${status}:\n${stdout}${stderr}`)

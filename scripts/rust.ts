@@ -1,7 +1,7 @@
 // Builds, tests and verifies rust-lib with the compiler that it fetches: npm run rust:build | rust:test | rust:verify. The last line of a
 // test or a verification is "N passed, N failed".
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import {
@@ -69,7 +69,7 @@ function cargoEnv(toolchain: Toolchain, folder: string): NodeJS.ProcessEnv {
 function build(): boolean {
   const toolchain = openToolchain()
   const built = compile(toolchain, stateDir('rust', 'target'))
-  for (const { file, name } of modules) writeFileSync(join(rustDir, file), moduleText(name, bytesOf(built, file)))
+  for (const { file, name } of modules) writeChanged(join(rustDir, file), moduleText(name, bytesOf(built, file)))
   const version = run(toolchain.rustc, ['-vV'])
   const files = sourceFiles()
   const record: BuildRecord = {
@@ -90,10 +90,14 @@ function build(): boolean {
       }),
     ),
   }
-  writeFileSync(recordFile, `${JSON.stringify(record, null, 2)}\n`)
-  run('biome', ['format', '--write', recordFile])
+  writeChanged(recordFile, run('biome', ['format', '--stdin-file-path', recordFile], { input: JSON.stringify(record, null, 2) }))
   for (const [file, { bytes }] of Object.entries(record.modules)) console.log(`${file}: ${bytes} bytes`)
   return true
+}
+
+/** Leaves a file alone that says the same already. */
+function writeChanged(file: string, text: string): void {
+  if (!existsSync(file) || readFileSync(file, 'utf8') !== text) writeFileSync(file, text)
 }
 
 /** Those of the packages that decide the bytes. */

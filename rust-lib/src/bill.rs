@@ -79,14 +79,8 @@ impl Bill {
 
     /// Whether the terms are such as the market writes.
     pub fn terms_hold(&self) -> bool {
-        let amounts = [
-            self.price_atoms_per_hour,
-            self.prepaid_atoms,
-            self.charged_atoms,
-            self.fee_atoms,
-            self.payout_atoms,
-            self.refund_atoms,
-        ];
+        let amounts =
+            [self.price_atoms_per_hour, self.prepaid_atoms, self.charged_atoms, self.fee_atoms, self.payout_atoms, self.refund_atoms];
         (self.epoch >= 1 || self.record_count == 0)
             && self.units >= 1
             && (1..=MAX_MINUTES).contains(&self.minutes)

@@ -30,21 +30,35 @@ fn by_blocks(messages: &[&[u8]], blocks: impl Fn(usize) -> usize) -> BTreeMap<us
     alike
 }
 
+/// SHA-256 of up to four messages that fill equally many blocks, each with the prefix before it.
+fn sha256_group(prefix: Prefix, group: &[&[u8]]) -> [Hash; 4] {
+    match *group {
+        [] => [[0; 32]; 4],
+        [alone] => {
+            let byte = prefix.map(|byte| [byte]);
+            [sha256::digest(&[byte.as_ref().map_or(&[], |byte| byte), alone]); 4]
+        }
+        // Two or three fill the lanes with one of them again.
+        [first, second] => digest_four(prefix, [first, second, first, first]),
+        [first, second, third] => digest_four(prefix, [first, second, third, first]),
+        [first, second, third, fourth, ..] => digest_four(prefix, [first, second, third, fourth]),
+    }
+}
+
 /// SHA-256 of every message with the prefix before it.
 pub(crate) fn sha256_digests(prefix: Prefix, messages: &[&[u8]]) -> Vec<Hash> {
+    let blocks = |length| sha256_lanes::block_count(prefix, length);
     let mut hashes = alloc::vec![[0u8; 32]; messages.len()];
-    for positions in by_blocks(messages, |length| sha256_lanes::block_count(prefix, length)).values() {
+    if messages.windows(2).all(|pair| blocks(pair[0].len()) == blocks(pair[1].len())) {
+        for (group, hashes) in messages.chunks(4).zip(hashes.chunks_mut(4)) {
+            hashes.copy_from_slice(&sha256_group(prefix, group)[..group.len()]);
+        }
+        return hashes;
+    }
+    for positions in by_blocks(messages, blocks).values() {
         for group in positions.chunks(4) {
-            let first = messages[group[0]];
-            if group.len() == 1 {
-                let byte = prefix.map(|byte| [byte]);
-                hashes[group[0]] = sha256::digest(&[byte.as_ref().map_or(&[], |byte| byte), first]);
-                continue;
-            }
-            // Two or three fill the lanes with one of them again.
-            let lane = |lane: usize| group.get(lane).map_or(first, |&position| messages[position]);
-            let four = digest_four(prefix, [lane(0), lane(1), lane(2), lane(3)]);
-            for (&position, hash) in group.iter().zip(four) {
+            let lanes: Vec<&[u8]> = group.iter().map(|&position| messages[position]).collect();
+            for (&position, hash) in group.iter().zip(sha256_group(prefix, &lanes)) {
                 hashes[position] = hash;
             }
         }

@@ -153,9 +153,7 @@ pub fn digest_four(prefix: Prefix, messages: [&[u8]; 4]) -> [Hash; 4] {
             U32x4::transpose(lanes)
         };
         let [q0, q1, q2, q3] = [part(0), part(1), part(2), part(3)];
-        let words = [
-            q0[0], q0[1], q0[2], q0[3], q1[0], q1[1], q1[2], q1[3], q2[0], q2[1], q2[2], q2[3], q3[0], q3[1], q3[2], q3[3],
-        ];
+        let words = [q0[0], q0[1], q0[2], q0[3], q1[0], q1[1], q1[2], q1[3], q2[0], q2[1], q2[2], q2[3], q3[0], q3[1], q3[2], q3[3]];
         compress_four(&mut state, &words);
     }
     let words = state.map(U32x4::to_array);

@@ -134,7 +134,11 @@ impl StatementCheck {
             .and_then(|bill| if bill.terms_hold() { Ok(bill) } else { Err(Fault::Terms) })
             .and_then(|bill| {
                 let has_key = bill.record_count == 0 || allowed_point(&bill.node_key).is_some();
-                if has_key { Ok(bill) } else { Err(Fault::NodeKey) }
+                if has_key {
+                    Ok(bill)
+                } else {
+                    Err(Fault::NodeKey)
+                }
             });
         match checked {
             Ok(bill) => {

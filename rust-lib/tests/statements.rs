@@ -99,10 +99,9 @@ fn every_flipped_bit_of_every_byte_is_refused_in_its_place() {
             assert_eq!(refused.record, record, "byte {offset} of record {record}: {refused:?}");
             match fault_of_record_byte(offset) {
                 Some(fault) => assert_eq!(refused.fault, fault, "byte {offset}"),
-                None => assert!(
-                    matches!(refused.fault, Fault::Signature | Fault::Time | Fault::RecordMalformed),
-                    "byte {offset}: {refused:?}"
-                ),
+                None => {
+                    assert!(matches!(refused.fault, Fault::Signature | Fault::Time | Fault::RecordMalformed), "byte {offset}: {refused:?}")
+                }
             }
         }
     }

@@ -92,9 +92,8 @@ fn tree_vectors_and_their_proofs() {
 fn inclusion_vectors() {
     for vector in vectors("inclusions") {
         let leaf = leaf_hash(&bytes(&vector, "leaf"));
-        let verdict = hashes(&bytes(&vector, "proof")).is_some_and(|proof| {
-            is_included(&leaf, number(&vector, "index"), number(&vector, "size"), &proof, &array(&vector, "root"))
-        });
+        let verdict = hashes(&bytes(&vector, "proof"))
+            .is_some_and(|proof| is_included(&leaf, number(&vector, "index"), number(&vector, "size"), &proof, &array(&vector, "root")));
         assert_eq!(verdict, vector["isGood"], "{}", vector["name"]);
     }
 }
@@ -104,8 +103,7 @@ fn consistency_vectors() {
     for vector in vectors("consistencies") {
         let (old_root, new_root) = (array(&vector, "oldRoot"), array(&vector, "newRoot"));
         let (old_size, new_size) = (number(&vector, "oldSize"), number(&vector, "newSize"));
-        let verdict = hashes(&bytes(&vector, "proof"))
-            .is_some_and(|proof| is_consistent(old_size, &old_root, new_size, &new_root, &proof));
+        let verdict = hashes(&bytes(&vector, "proof")).is_some_and(|proof| is_consistent(old_size, &old_root, new_size, &new_root, &proof));
         assert_eq!(verdict, vector["isGood"], "{}", vector["name"]);
     }
 }
