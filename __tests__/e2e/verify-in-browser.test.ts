@@ -61,6 +61,7 @@ test.each(widths)('%i pixels wide: /verify needs no network once it is loaded, a
   const { page } = watched
   await page.goto('/verify')
   await page.getByTestId('engine').getByText('from here on no network is needed').waitFor()
+  expect(await page.getByTestId('engine').textContent()).toContain('Rust in WebAssembly')
   await inspect(watched, 'verify-empty')
   const asked = await cut(page)
 
