@@ -5,12 +5,12 @@ export const statementFaults = [
   'malformed',
   'terms',
   'node_key',
+  'signature',
+  'chain',
   'record_malformed',
   'record_foreign',
   'sequence',
-  'chain',
   'time',
-  'signature',
   'metered',
   'billed',
   'charge',
@@ -23,7 +23,7 @@ export type StatementFault = (typeof statementFaults)[number]
 
 /**
  * The verdict on a statement. `root` is the computed Merkle root (32 bytes), `records` how many there are. Refused: `record` is the
- * position (from 1) of the first wrong record, 0 when it is the bill that is wrong; `stated` and `computed` are the two figures that differ
+ * position (from 1) of the wrong record, 0 when it is the bill that is wrong; `stated` and `computed` are the two figures that differ
  * where there are such (seconds or atoms).
  */
 export type StatementVerdict =
