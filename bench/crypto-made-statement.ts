@@ -1,16 +1,8 @@
-// A statement of as many 60-second records as one likes, signed and hashed by node:crypto alone, for bench:crypto.
-import { createHash, generateKeyPairSync, type KeyObject, sign } from 'node:crypto'
+// A statement of as many 60-second records as one likes, hashed and signed by node:crypto alone, for bench:crypto.
+import { createHash, generateKeyPairSync, sign } from 'node:crypto'
 import type { Engine } from '../rust-lib/js/engine.ts'
 import { billFigures, prepayAtoms } from '../rust-lib/js/price.ts'
-import {
-  encodeRecord,
-  encodeStatement,
-  firstPrevHash,
-  leafHash,
-  recordBytes,
-  signatureBytes,
-  signedRecordBytes,
-} from '../rust-lib/js/statement.ts'
+import { encodeRecord, encodeStatement, firstPrevHash, leafHash, recordBytes } from '../rust-lib/js/statement.ts'
 
 const sha256 = (bytes: Uint8Array): Uint8Array => createHash('sha256').update(bytes).digest()
 
@@ -28,29 +20,21 @@ const referenceDigests: Engine['digests'] = (digest, bytes, lengths) => {
 }
 
 /** A good statement of a rental that ran `count` minutes, one record each. */
-export async function madeStatement(count: number): Promise<Uint8Array> {
+export function madeStatement(count: number): Uint8Array {
   const { publicKey, privateKey } = generateKeyPairSync('ed25519')
   const startedAt = Date.UTC(2026, 10, 1)
   const names = { rentalId: `rnt_${'1'.repeat(32)}`, nodeId: `nod_${'2'.repeat(32)}`, epoch: 1 }
-  const records = new Uint8Array(signedRecordBytes * count)
-  const leaves: Uint8Array[] = []
+  const records = new Uint8Array(recordBytes * count)
+  let signature: Uint8Array | null = null
   let prevHash = firstPrevHash
   for (let index = 0; index < count; index += 1) {
     const toSecond = 60 * (index + 1)
     const at = startedAt + 1000 * toSecond
     const record = encodeRecord({ ...names, seq: index + 1, fromSecond: toSecond - 60, toSecond, at, prevHash, final: index + 1 === count })
-    records.set(record, signedRecordBytes * index)
+    records.set(record, recordBytes * index)
     const leaf = leafHash(record, sha256)
     prevHash = Buffer.from(leaf).toString('hex')
-    leaves.push(leaf)
-  }
-  // Node's threads sign, some at a time.
-  for (let from = 0; from < count; from += 1024) {
-    const signatures = await Promise.all(leaves.slice(from, from + 1024).map((leaf) => signed(leaf, privateKey)))
-    signatures.forEach((signature, index) => {
-      if (signature.length !== signatureBytes) throw new Error(`A signature of ${signature.length} bytes.`)
-      records.set(signature, signedRecordBytes * (from + index) + recordBytes)
-    })
+    if (index + 1 === count) signature = sign(null, leaf, privateKey)
   }
   const terms = { units: 1, priceAtomsPerHour: 250_000n, minutes: count, feeBps: 250, startedAt, endedAt: startedAt + 60_000 * count }
   const prepaidAtoms = prepayAtoms(1n, terms.priceAtomsPerHour, BigInt(60 * count))
@@ -64,9 +48,5 @@ export async function madeStatement(count: number): Promise<Uint8Array> {
     currency: 'USDC' as const,
     prepaidAtoms,
   }
-  return encodeStatement({ bill, records }, { digests: referenceDigests })
-}
-
-function signed(leaf: Uint8Array, key: KeyObject): Promise<Buffer> {
-  return new Promise((resolve, reject) => sign(undefined, leaf, key, (error, signature) => (error ? reject(error) : resolve(signature))))
+  return encodeStatement({ bill, records: { bytes: records, signature } }, { digests: referenceDigests })
 }

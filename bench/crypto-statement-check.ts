@@ -3,7 +3,7 @@ import type { Engine } from '../rust-lib/js/engine.ts'
 import { mustEqual } from './crypto-rounds.ts'
 
 /** Where record `record` (from 1) of a statement begins. */
-const startOf = (record: number) => 176 + 157 * (record - 1)
+const startOf = (record: number) => 176 + 93 * (record - 1)
 
 /** Throws unless the engine accepts a good statement with the root that stands in it. */
 export function mustAccept(name: string, { verifyStatement }: Pick<Engine, 'verifyStatement'>, statement: Uint8Array): void {
@@ -12,13 +12,13 @@ export function mustAccept(name: string, { verifyStatement }: Pick<Engine, 'veri
   mustEqual(`${name}'s root of a statement`, verdict.root, statement.subarray(-32))
 }
 
-/** Throws unless the engine also names what is wrong with the same statement when a byte of a signature, a time or the root is another. */
+/** Throws unless the engine also names what is wrong with the same statement when a byte of the signature, of a record or of the root is another. */
 export function mustJudge(name: string, engine: Pick<Engine, 'verifyStatement'>, statement: Uint8Array, records: number): void {
   mustAccept(name, engine, statement)
   const record = Math.ceil((records * 2) / 3)
   for (const [fault, at, where] of [
-    ['signature', startOf(record) + 93 + 40, record],
-    ['time', startOf(record) + 47, record],
+    ['signature', startOf(records + 1) + 40, records],
+    ['chain', startOf(record) + 47, record],
     ['root', statement.length - 1, 0],
   ] as const) {
     const broken = statement.slice()

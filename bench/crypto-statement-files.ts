@@ -13,7 +13,7 @@ export async function makeStatements(isQuick: boolean): Promise<{ made: MadeStat
   const folder = mkdtempSync(join(tmpdir(), 'flow402-crypto-'))
   const remove = () => rmSync(folder, { recursive: true, force: true })
   const make = async (name: string, records: number) => {
-    const bytes = await madeStatement(records)
+    const bytes = madeStatement(records)
     const file = join(folder, name)
     writeFileSync(file, bytes)
     return { records, file, bytes }

@@ -30,7 +30,7 @@ test('every way gives the same verdicts on signatures', async () => {
 })
 
 test('every engine judges a statement, good and broken', async () => {
-  const statement = await madeStatement(12)
+  const statement = madeStatement(12)
   for (const { name, engine } of await openNodeEngines()) mustJudge(name, engine, statement, 12)
 })
 
@@ -38,7 +38,7 @@ test('a way that answers wrongly is not timed', async () => {
   const wrong = { name: 'wrong', rootOf: () => new Uint8Array(32) }
   expect(() => checkedRootWays([wrong], 100, 118)).toThrow("wrong's root of 1 leaves is wrong")
   const trusting = { verifyStatement: (statement: Uint8Array) => ({ ok: true, records: 12, root: statement.slice(-32) }) as const }
-  const statement = await madeStatement(12)
+  const statement = madeStatement(12)
   expect(() => mustJudge('trusting', trusting, statement, 12)).toThrow('trusting does not see signature at record 8')
 })
 

@@ -8,8 +8,6 @@ export const recordBytes = 93
 export const signatureBytes = 64
 export const billBytes = 176
 export const rootBytes = 32
-/** One record with its signature, as they lie in a statement. */
-export const signedRecordBytes = recordBytes + signatureBytes
 
 /** Where in the bytes a field lies that more than the reader of a whole record or bill must know. */
 export const recordCountAt = 172
@@ -75,8 +73,11 @@ export type Bill = {
 /** A record (93 bytes) and the node's signature (64 bytes) over its leaf hash. */
 export type SignedRecord = { record: Uint8Array; signature: Uint8Array }
 
-/** A statement that was read, not checked. `records` are the records with their signatures as they lie there, 157 bytes each: see recordAt. */
-export type Statement = { bill: Bill; records: Uint8Array; root: Uint8Array }
+/** Records as they lie in a statement, 93 bytes each (see recordAt), and the signature of the last one; null when there are none. */
+export type StatedRecords = { bytes: Uint8Array; signature: Uint8Array | null }
+
+/** A statement that was read, not checked. */
+export type Statement = { bill: Bill; records: StatedRecords; root: Uint8Array }
 
 /** The prevHash of the first record. */
 export const firstPrevHash = '0'.repeat(64)
@@ -187,16 +188,19 @@ export function decodeBill(bytes: Uint8Array): Bill {
 
 /**
  * The bytes of a statement, with the root that its bill and records give. `records` are those of the rental in order, as a list or as they
- * lie in a statement (157 bytes each); recordCount is theirs. Whether the statement holds is not asked here: engine.verifyStatement says.
+ * lie in a statement; recordCount is theirs, and the signature is the last one's. Whether the statement holds is not asked here:
+ * engine.verifyStatement says.
  */
 export function encodeStatement(
-  { bill, records }: { bill: Omit<Bill, 'recordCount'>; records: readonly SignedRecord[] | Uint8Array },
+  { bill, records }: { bill: Omit<Bill, 'recordCount'>; records: readonly SignedRecord[] | StatedRecords },
   engine: Pick<Engine, 'digests'>,
 ): Uint8Array {
-  const packed = records instanceof Uint8Array ? records : packRecords(records)
-  if (packed.length % signedRecordBytes !== 0) throw new RangeError(`Records and signatures are ${signedRecordBytes} bytes each.`)
-  const billPart = encodeBill({ ...bill, recordCount: packed.length / signedRecordBytes })
-  return concatBytes(billPart, packed, statementRoot(billPart, packed, engine))
+  const { bytes, signature } = 'bytes' in records ? records : packRecords(records)
+  if (bytes.length % recordBytes !== 0) throw new RangeError(`Records are ${recordBytes} bytes each.`)
+  if ((bytes.length === 0) !== (signature === null)) throw new RangeError('The last record has a signature, and nothing else has one.')
+  const billPart = encodeBill({ ...bill, recordCount: bytes.length / recordBytes })
+  const signaturePart = signature === null ? new Uint8Array() : exactly('signature', signature, signatureBytes)
+  return concatBytes(billPart, bytes, signaturePart, statementRoot(billPart, bytes, engine))
 }
 
 /** The parts of a statement; a RangeError for bytes that are none. Whether it holds is not asked here: engine.verifyStatement says. */
@@ -205,47 +209,45 @@ export function decodeStatement(bytes: Uint8Array): Statement {
   const bill = decodeBill(bytes.subarray(0, billBytes))
   const length = statementLength(bill.recordCount)
   if (bytes.length !== length) throw new RangeError(`A statement of ${bill.recordCount} records has ${length} bytes, not ${bytes.length}.`)
-  return { bill, records: bytes.subarray(billBytes, length - rootBytes), root: new Uint8Array(bytes.subarray(length - rootBytes)) }
+  const recordsEnd = billBytes + recordBytes * bill.recordCount
+  const signature = bill.recordCount === 0 ? null : bytes.subarray(recordsEnd, recordsEnd + signatureBytes)
+  return { bill, records: { bytes: bytes.subarray(billBytes, recordsEnd), signature }, root: new Uint8Array(bytes.subarray(-rootBytes)) }
 }
 
-/** How many bytes a statement of so many records has. */
+/** How many bytes a statement of so many records has: a signature belongs to it only when there are any. */
 export function statementLength(recordCount: number): number {
-  return billBytes + signedRecordBytes * recordCount + rootBytes
+  return billBytes + recordBytes * recordCount + (recordCount === 0 ? 0 : signatureBytes) + rootBytes
 }
 
-/** Records and signatures one after the other, as they lie in a statement. */
-export function packRecords(records: readonly SignedRecord[]): Uint8Array {
-  const packed = new Uint8Array(signedRecordBytes * records.length)
-  records.forEach(({ record, signature }, index) => {
-    packed.set(exactly('record', record, recordBytes), index * signedRecordBytes)
-    packed.set(exactly('signature', signature, signatureBytes), index * signedRecordBytes + recordBytes)
+/** Records one after the other and the signature of the last, as they lie in a statement. */
+export function packRecords(records: readonly SignedRecord[]): StatedRecords {
+  const bytes = new Uint8Array(recordBytes * records.length)
+  records.forEach(({ record }, index) => {
+    bytes.set(exactly('record', record, recordBytes), index * recordBytes)
   })
-  return packed
+  return { bytes, signature: records.at(-1)?.signature ?? null }
 }
 
-/** Record `position` (from 1, as in a verdict) of a statement's records, and its signature. */
-export function recordAt(records: Uint8Array, position: number): SignedRecord {
-  const start = (position - 1) * signedRecordBytes
-  if (!Number.isInteger(position) || position < 1 || start + signedRecordBytes > records.length)
+/** The bytes of record `position` (from 1, as in a verdict) of a statement's records. */
+export function recordAt({ bytes }: StatedRecords, position: number): Uint8Array {
+  const start = (position - 1) * recordBytes
+  if (!Number.isInteger(position) || position < 1 || start + recordBytes > bytes.length)
     throw new RangeError(`There is no record ${position}.`)
-  return {
-    record: records.subarray(start, start + recordBytes),
-    signature: records.subarray(start + recordBytes, start + signedRecordBytes),
-  }
+  return bytes.subarray(start, start + recordBytes)
 }
 
-/** The Merkle root over the bill's bytes and the records, which lie there with their signatures (RFC 6962, 2.1). */
+/** The Merkle root over the bill's bytes and the records, which lie one after the other (RFC 6962, 2.1). */
 export function statementRoot(bill: Uint8Array, records: Uint8Array, engine: Pick<Engine, 'digests'>): Uint8Array {
   return rootOf(statementLeafHashes(exactly('bill', bill, billBytes), records, engine.digests), engine.digests)
 }
 
-/** The hashes of the tree's leaves: the bill, then every record without its signature. */
+/** The hashes of the tree's leaves: the bill, then every record. */
 export function statementLeafHashes(bill: Uint8Array, records: Uint8Array, digests: Engine['digests']): Uint8Array {
-  const count = records.length / signedRecordBytes
+  const count = records.length / recordBytes
   const leaves = new Uint8Array(1 + billBytes + (1 + recordBytes) * count)
   leaves.set(bill, 1)
   for (let index = 0; index < count; index += 1) {
-    const start = index * signedRecordBytes
+    const start = index * recordBytes
     leaves.set(records.subarray(start, start + recordBytes), 1 + billBytes + (1 + recordBytes) * index + 1)
   }
   const lengths = new Uint32Array(1 + count).fill(1 + recordBytes)

@@ -13,7 +13,7 @@ import {
   recordCountAt,
   recordMagic,
   rootBytes,
-  signedRecordBytes,
+  signatureBytes,
   statementLeafHashes,
   statementLength,
 } from './statement.ts'
@@ -38,16 +38,15 @@ export function verifyStatement(statement: Uint8Array, primitives: Primitives): 
   const publicKey = statement.subarray(36, 68)
   if (count > 0 && !isPublicKey(publicKey)) return refused('node_key')
 
-  const records = statement.subarray(billBytes, statement.length - rootBytes)
-  const hashes = statementLeafHashes(statement.subarray(0, billBytes), records, primitives.digests)
-  const wrong = firstWrongRecord(statement, view, hashes, count)
-  const signedCount = wrong === undefined ? count : wrong.record - 1
-  for (let record = 1; record <= signedCount; record += 1) {
-    const signatureAt = billBytes + (record - 1) * signedRecordBytes + recordBytes
-    const signature = statement.subarray(signatureAt, signatureAt + 64)
-    if (!primitives.verifySignature(publicKey, hashes.subarray(32 * record, 32 * record + 32), signature))
-      return refused('signature', record)
+  const recordsEnd = billBytes + recordBytes * count
+  const hashes = statementLeafHashes(statement.subarray(0, billBytes), statement.subarray(billBytes, recordsEnd), primitives.digests)
+  if (count > 0) {
+    const signature = statement.subarray(recordsEnd, recordsEnd + signatureBytes)
+    if (!primitives.verifySignature(publicKey, hashOf(hashes, count), signature)) return refused('signature', count)
   }
+  const unlinked = lastUnlinked(statement, hashes, count)
+  if (unlinked > 0) return refused('chain', unlinked)
+  const wrong = firstWrongRecord(statement, view, count)
   if (wrong !== undefined) return refused(wrong.fault, wrong.record)
 
   const wrongFigure = firstWrongFigure(view, count)
@@ -87,24 +86,32 @@ function termsHold(view: DataView, count: number): boolean {
   )
 }
 
-/** The first record that is wrong for another reason than its signature; `hashes` are those of bill and records. */
-function firstWrongRecord(
-  statement: Uint8Array,
-  view: DataView,
-  hashes: Uint8Array,
-  count: number,
-): { fault: StatementFault; record: number } | undefined {
+/** The leaf hash of a record, by its position from 1. */
+function hashOf(hashes: Uint8Array, record: number): Uint8Array {
+  return hashes.subarray(32 * record, 32 * record + 32)
+}
+
+/** The highest record whose leaf hash is not what the next one names; 0 when all are. */
+function lastUnlinked(statement: Uint8Array, hashes: Uint8Array, count: number): number {
+  for (let record = count - 1; record >= 1; record -= 1) {
+    const next = billBytes + record * recordBytes
+    if (!equal(statement.subarray(next + 61, next + 93), hashOf(hashes, record))) return record
+  }
+  return 0
+}
+
+/** The first record whose fields do not fit. */
+function firstWrongRecord(statement: Uint8Array, view: DataView, count: number): { fault: StatementFault; record: number } | undefined {
   let wasFinal = false
   let toSecond = 0
   for (let record = 1; record <= count; record += 1) {
-    const start = billBytes + (record - 1) * signedRecordBytes
+    const start = billBytes + (record - 1) * recordBytes
     const flags = view.getUint8(start + 60)
     if (view.getUint32(start) !== recordMagic || flags > 1 || view.getUint32(start + 52) >= timeLimit)
       return { fault: 'record_malformed', record }
     if (!isOfBill(statement, start)) return { fault: 'record_foreign', record }
-    if (wasFinal || view.getUint32(start + 40) !== record) return { fault: 'sequence', record }
-    const expectedPrevHash = record === 1 ? new Uint8Array(32) : hashes.subarray(32 * (record - 1), 32 * record)
-    if (!equal(statement.subarray(start + 61, start + 93), expectedPrevHash)) return { fault: 'chain', record }
+    const isLinked = record > 1 || equal(statement.subarray(start + 61, start + 93), new Uint8Array(32))
+    if (wasFinal || view.getUint32(start + 40) !== record || !isLinked) return { fault: 'sequence', record }
     const [from, to] = [view.getUint32(start + 44), view.getUint32(start + 48)]
     if (from !== toSecond || to < from || to > maxSecond) return { fault: 'time', record }
     wasFinal = flags === 1
@@ -131,7 +138,7 @@ function firstWrongFigure(view: DataView, count: number): { fault: StatementFaul
     startedAt,
     endedAt: Number(view.getBigUint64(114)),
     prepaidAtoms: view.getBigUint64(132),
-    lastSecond: count === 0 ? 0 : view.getUint32(billBytes + (count - 1) * signedRecordBytes + 48),
+    lastSecond: count === 0 ? 0 : view.getUint32(billBytes + (count - 1) * recordBytes + 48),
   })
   const meteredSeconds = BigInt(view.getUint32(124))
   if (startedAt === 0 && count > 0) return { fault: 'metered', stated: meteredSeconds, computed: 0n }

@@ -1,7 +1,7 @@
 // Why a statement is refused, in words for people who were sent a bill.
 import { formatUsdc } from '@flow402/protocol/money'
 import type { StatementFault, StatementVerdict } from '@flow402/rust-lib/engine'
-import { decodeRecord, recordAt, type Statement, type UsageFields } from '@flow402/rust-lib/statement'
+import { decodeRecord, recordAt, type StatedRecords, type Statement, type UsageFields } from '@flow402/rust-lib/statement'
 
 type Refusal = StatementVerdict & { ok: false }
 
@@ -29,12 +29,16 @@ export function partOf(fault: StatementFault): 'statement' | 'records' | 'bill' 
   return parts[fault]
 }
 
-/** What is wrong with a record: the position (from 1) of the first wrong one, how many there are, and what does not fit. */
+/** What is wrong with a record: the position (from 1) of the wrong one, how many there are, and what does not fit. */
 export function recordWords(statement: Statement, { fault, record }: Refusal): string {
   const { bill, records } = statement
   const here = `Record ${record} of ${bill.recordCount}`
   const fields = fieldsOf(records, record)
   const before = record > 1 ? fieldsOf(records, record - 1) : null
+  if (fault === 'signature')
+    return `${here}, the last one, does not carry the node’s signature: it was changed after it was signed, or the node never wrote it.`
+  if (fault === 'chain')
+    return `${here} is not the one that record ${record + 1}, which the node’s signature vouches for, names as the one before it: it was changed, or a record between them was taken out.`
   if (fault === 'record_malformed' || !fields) return `${here} is not a usage record: its first bytes, its flags or its time are wrong.`
   if (fault === 'record_foreign') {
     const [what, said, ours] =
@@ -47,18 +51,12 @@ export function recordWords(statement: Statement, { fault, record }: Refusal): s
   }
   if (fault === 'sequence') {
     if (before?.final) return `${here} follows a record that was the final one.`
+    if (record === 1 && fields.seq === 1) return `${here} names a record before it, although it is the first.`
     return `${here} calls itself number ${fields.seq}: a record is missing, doubled or out of order.`
   }
-  if (fault === 'chain')
-    return record === 1
-      ? `${here} names a record before it, although it is the first.`
-      : `${here} does not follow record ${record - 1}: it names another one as the record before.`
-  if (fault === 'time') {
-    if (fields.fromSecond !== (before?.toSecond ?? 0))
-      return `${here} begins at second ${fields.fromSecond}, but the one before ended at second ${before?.toSecond ?? 0}.`
-    return `${here} goes from second ${fields.fromSecond} to second ${fields.toSecond}, which cannot be.`
-  }
-  return `${here} does not carry the node’s signature: it was changed after it was signed, or the node never wrote it.`
+  if (fields.fromSecond !== (before?.toSecond ?? 0))
+    return `${here} begins at second ${fields.fromSecond}, but the one before ended at second ${before?.toSecond ?? 0}.`
+  return `${here} goes from second ${fields.fromSecond} to second ${fields.toSecond}, which cannot be.`
 }
 
 /** What is wrong with the bill, the key or the root, with the figure that it states and the one that follows from the records. */
@@ -89,9 +87,9 @@ export function billWords({ fault, stated = 0n, computed = 0n }: Refusal): strin
   }
 }
 
-function fieldsOf(records: Uint8Array, position: number): UsageFields | null {
+function fieldsOf(records: StatedRecords, position: number): UsageFields | null {
   try {
-    return decodeRecord(recordAt(records, position).record)
+    return decodeRecord(recordAt(records, position))
   } catch (error) {
     if (error instanceof RangeError) return null
     throw error

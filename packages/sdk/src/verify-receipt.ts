@@ -139,7 +139,7 @@ function checkDigest(receipt: Receipt, engine: Engine): Outcome {
 function checkAgreement(receipt: AnchoredReceipt, statement: Statement, engine: Engine): Outcome {
   const { terms, usage } = receipt
   const { bill, records, root } = statement
-  const head = bill.recordCount === 0 ? null : toHex(leafHash(recordAt(records, bill.recordCount).record, sha256By(engine)))
+  const head = bill.recordCount === 0 ? null : toHex(leafHash(recordAt(records, bill.recordCount), sha256By(engine)))
   const startedMs = receipt.startedAt === null ? 0 : Date.parse(receipt.startedAt)
   const pairs: [field: string, inReceipt: string | number | bigint | null, inStatement: string | number | bigint | null][] = [
     ['rentalId', receipt.rentalId, bill.rentalId],
