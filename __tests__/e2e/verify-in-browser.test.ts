@@ -49,7 +49,7 @@ const verdictOf = async (page: Page) => (await newest(page).getByTestId('verdict
 /** The receipt with one bit of record `position` changed; the rest of it is untouched. */
 function flipped(receipt: AnchoredReceipt, position: number): AnchoredReceipt {
   const bytes = Buffer.from(receipt.statement ?? '', 'base64')
-  const at = 176 + (position - 1) * 157 + 56
+  const at = 176 + (position - 1) * 93 + 56
   bytes[at] = (bytes[at] ?? 0) ^ 1
   return { ...receipt, statement: bytes.toString('base64') }
 }

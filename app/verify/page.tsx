@@ -9,8 +9,8 @@ export default function Page() {
       <div className="mb-5">
         <h1 className="font-semibold text-xl">Verify a receipt</h1>
         <p className="mt-1 max-w-2xl text-ink-2 text-sm">
-          The bill is computed anew from the machine’s signed records: every signature, every second, charge, fee and refund, to the atom.
-          Only which key the machine has is taken from the receipt.
+          The bill is computed anew from the machine’s signed records: signature, every second, charge, fee and refund, to the atom. Only
+          which key the machine has is taken from the receipt.
         </p>
       </div>
       <VerifyBoard />

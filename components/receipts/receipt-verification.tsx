@@ -52,7 +52,7 @@ export function ReceiptVerification({ receipt, verifier }: { receipt: Receipt; v
             <Button look="solid" onClick={run} data-testid="verify-button">
               Verify {receipt.usage.records.toLocaleString('en-US')} records
             </Button>
-            <span className="text-ink-3 text-xs">Every signature, in this browser. It may take some seconds.</span>
+            <span className="text-ink-3 text-xs">Every record, in this browser. It may take a moment.</span>
           </div>
         )}
         {(phase.step === 'checking' || (phase.step === 'waiting' && !isHuge)) && (

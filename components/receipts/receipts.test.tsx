@@ -35,7 +35,7 @@ afterEach(cleanup)
 /** The statement with one bit of record `position` changed. */
 function flipped(position: number): string {
   const bytes = Buffer.from(planted.receipt.statement ?? '', 'base64')
-  const at = 176 + (position - 1) * 157 + 20
+  const at = 176 + (position - 1) * 93 + 20
   bytes[at] = (bytes[at] ?? 0) ^ 1
   return bytes.toString('base64')
 }

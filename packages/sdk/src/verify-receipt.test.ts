@@ -85,7 +85,8 @@ test('each byte of the statement matters: one flipped bit anywhere is refused, a
     expect(report.verdict, `byte ${at}`).toBe('refused')
     const inRecords = at >= 176 && at < bytes.length - 32
     if (inRecords) {
-      const position = 1 + Math.floor((at - 176) / 157)
+      // The signature is the last record's.
+      const position = Math.min(5, 1 + Math.floor((at - 176) / 93))
       expect([report.wrongRecord, textOf(report, 'records')], `byte ${at}`).toEqual([
         position,
         expect.stringMatching(new RegExp(`^Record ${position} of 5 .+\\.$`)),
@@ -157,19 +158,23 @@ test('an attacker who writes bill, statement and digest anew is refused by the a
 test('records that are swapped, dropped, doubled, stolen or signed by somebody else are named', async () => {
   const { bill, records } = planted
   const [first, second, third, ...rest] = records
-  if (!first || !second || !third) throw new Error('the receipt has too few records')
+  const last = records.at(-1)
+  if (!first || !second || !third || !last) throw new Error('the receipt has too few records')
   const other = plantReceipt(engine)
   const forged = encodeRecord({ ...decodeRecord(second.record), toSecond: 3600 })
   const stolen = other.records[2] ?? third
+  const foreign = encodeRecord({ ...decodeRecord(second.record), rentalId: other.bill.rentalId })
   const wrongs: [list: typeof records, record: number, fault: string, says: RegExp][] = [
-    [[first, third, second, ...rest], 2, 'sequence', /calls itself number 3/],
-    [[first, third, ...rest], 2, 'sequence', /calls itself number 3/],
-    [[first, first, second, third, ...rest], 2, 'sequence', /calls itself number 1/],
-    [[...records, ...records.slice(-1)], 6, 'sequence', /follows a record that was the final one/],
-    [[first, { ...second, signature: third.signature }, third, ...rest], 2, 'signature', /does not carry the node’s signature/],
-    [[first, { record: forged, signature: other.sign(forged) }, third, ...rest], 2, 'signature', /does not carry/],
-    [[first, second, stolen, ...rest], 3, 'record_foreign', /belongs to another rental/],
-    [[first, { record: forged, signature: planted.sign(forged) }, third, ...rest], 3, 'chain', /does not follow record 2/],
+    [[first, third, second, ...rest], 3, 'chain', /is not the one that record 4/],
+    [[first, third, ...rest], 1, 'chain', /is not the one that record 2/],
+    [[second, third, ...rest], 1, 'sequence', /calls itself number 2/],
+    [[first, first, second, third, ...rest], 1, 'chain', /is not the one that record 2/],
+    [[...records, ...records.slice(-1)], 5, 'chain', /is not the one that record 6/],
+    [[...records.slice(0, -1), { ...last, signature: third.signature }], 5, 'signature', /does not carry the node’s signature/],
+    [[...records.slice(0, -1), { record: forged, signature: other.sign(forged) }], 5, 'signature', /does not carry/],
+    [[first, second, stolen, ...rest], 3, 'chain', /is not the one that record 4/],
+    [[first, { ...second, record: forged }, third, ...rest], 2, 'chain', /is not the one that record 3/],
+    [[first, { record: foreign, signature: planted.sign(foreign) }], 2, 'record_foreign', /belongs to another rental/],
   ]
   for (const [list, record, fault, says] of wrongs) {
     const report = await check(receiptOf(engine, { bill, records: list }))
@@ -247,7 +252,7 @@ test('a statement alone is checked in its records, bill and root', async () => {
   const report = verifyStatementFile(bytes, engine)
   expect(report).toMatchObject({ verdict: 'good', rentalId: planted.receipt.rentalId, records: 5, chargedAtoms: '100000' })
   expect(report.checks.map(({ name }) => name)).toEqual(['statement', 'records', 'bill', 'root'])
-  bytes[176 + 157 + 50] = 1
+  bytes[176 + 93 + 50] = 1
   expect(verifyStatementFile(bytes, engine)).toMatchObject({ verdict: 'refused', wrongRecord: 2 })
   expect(verifyStatementFile(new Uint8Array(10), engine)).toMatchObject({ verdict: 'refused', rentalId: null, fault: 'malformed' })
 })

@@ -118,7 +118,7 @@ function goodRecords(count: number): string {
   if (count === 0) return 'It never ran: there is no record, and none is needed.'
   return count === 1
     ? 'The one record is whole and signed by the node.'
-    : `All ${count.toLocaleString('en-US')} are in order, chained, and signed by the node.`
+    : `All ${count.toLocaleString('en-US')} are in order and chained to the last one, which the node signed.`
 }
 
 function goodBill({ bill }: Statement): string {
