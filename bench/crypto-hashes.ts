@@ -4,8 +4,8 @@ import type { DigestName } from '../rust-lib/js/engine.ts'
 import { type NamedEngine, openNodeEngines } from './crypto-engines.ts'
 import type { Hasher } from './crypto-peers.ts'
 import { openHashers, openNodeNoble } from './crypto-peers-node.ts'
-import { madeBytes, mustEqual, type Taken, takeTurns, type Way } from './crypto-rounds.ts'
-import { brief, fastest, named, type Plan, perSecond, type Section, table, timesAsFast } from './crypto-table.ts'
+import { madeBytes, mustEqual, type Taken, type Way } from './crypto-rounds.ts'
+import { brief, fastest, named, type Plan, perSecond, type Section, table, takeTurnsHere, timesAsFast } from './crypto-table.ts'
 
 const lengths = [
   { label: '64 B', bytes: 64, messages: 1024 },
@@ -27,7 +27,7 @@ export async function measureHashes({ turns }: Plan): Promise<Section> {
       ['many into one array', manyAtOnce],
     ] as const) {
       const taken: Taken[][] = []
-      for (const length of lengths) taken.push(await takeTurns(waysOf(digest, length, hashers, engines), turns))
+      for (const length of lengths) taken.push(await takeTurnsHere(waysOf(digest, length, hashers, engines), turns))
       lines.push('', `${digest}, ${manner}: thousands per second (MB/s)`, '', ...figures(taken))
     }
   }

@@ -24,9 +24,15 @@ export function runAlone(what: 'merkle' | 'statement', words: (string | number)[
   const program = fileURLToPath(new URL('crypto-alone.ts', import.meta.url))
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [program, what, ...words.map(String)], { stdio: ['ignore', 'pipe', 'inherit'] })
+    const stop = () => child.kill()
+    process.once('exit', stop)
     let said = ''
     child.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()))
     child.on('error', reject)
-    child.on('close', (code) => (code === 0 ? resolve(JSON.parse(said)) : reject(new Error(`${what} alone ended with ${code}`))))
+    child.on('close', (code) => {
+      process.off('exit', stop)
+      if (code === 0) resolve(JSON.parse(said))
+      else reject(new Error(`${what} alone ended with ${code}`))
+    })
   })
 }

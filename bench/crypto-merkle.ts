@@ -2,8 +2,8 @@
 import { runAlone } from './crypto-memory.ts'
 import { referenceRoot } from './crypto-peers-node.ts'
 import { madeLeaves, openRootWays, openZeppelin, type RootWay } from './crypto-root-ways.ts'
-import { mustEqual, type Taken, takeTurns, type Way } from './crypto-rounds.ts'
-import { brief, durationOf, fastest, named, type Plan, type Section, table, timesAsFast } from './crypto-table.ts'
+import { mustEqual, type Taken, type Way } from './crypto-rounds.ts'
+import { brief, durationOf, fastest, named, type Plan, ratioAim, type Section, table, takeTurnsHere, timesAsFast } from './crypto-table.ts'
 import { median } from './measure.ts'
 
 /** Measures roots over leaves of 118 and of 128 bytes; the first fill two blocks of SHA-256, the second three. */
@@ -13,7 +13,7 @@ export async function measureMerkle({ isQuick, turns }: Plan): Promise<Section> 
   const head = ['way', 'time', 'ns per leaf', 'wasm is so many times as fast']
   const section: Section = { title: `Merkle root of ${count.toLocaleString('en-US')} records (RFC 6962, SHA-256)`, lines: [], aims: [] }
   for (const leafBytes of [118, 128]) {
-    const taken = await takeTurns(checkedRootWays(ways, count, leafBytes), turns)
+    const taken = await takeTurnsHere(checkedRootWays(ways, count, leafBytes), turns)
     const wasm = named(taken, 'wasm')
     const rows = ways.map(({ name, most = count }) => {
       const each = named(taken, name)
@@ -23,12 +23,8 @@ export async function measureMerkle({ isQuick, turns }: Plan): Promise<Section> 
     section.lines.push('', `Leaves of ${leafBytes} bytes`, '', ...table(head, rows))
     const best = fastest(taken.filter(isJavaScript))
     section.aims.push(
-      {
-        what: `Merkle root, ${leafBytes} B, beside the best JavaScript way (${best.name})`,
-        measured: timesAsFast(wasm, best),
-        least: 1.7,
-      },
-      { what: `Merkle root, ${leafBytes} B, beside createHash`, measured: timesAsFast(wasm, named(taken, 'node createHash')), least: 5 },
+      ratioAim(`Merkle root, ${leafBytes} B, beside the best JavaScript way (${best.name})`, wasm, best, 1.7),
+      ratioAim(`Merkle root, ${leafBytes} B, beside createHash`, wasm, named(taken, 'node createHash'), 5),
     )
   }
   section.lines.push('', ...notes, '', ...(await memoryLines(ways, count)))

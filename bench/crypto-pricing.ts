@@ -1,7 +1,7 @@
 // The exact price of a million samples: sum of floor(quantity x price / divisor). Part of bench:crypto.
 import { openNodeEngines } from './crypto-engines.ts'
-import { takeTurns, type Way } from './crypto-rounds.ts'
-import { brief, duration, named, type Plan, perSecond, type Section, table, timesAsFast } from './crypto-table.ts'
+import type { Way } from './crypto-rounds.ts'
+import { brief, duration, named, type Plan, perSecond, type Section, table, takeTurnsHere, timesAsFast } from './crypto-table.ts'
 
 const secondsPerHour = 3600n
 
@@ -28,7 +28,7 @@ export async function measurePricing({ turns }: Plan): Promise<Section> {
     run()
     return { name, count, run }
   })
-  const taken = await takeTurns(ways, turns)
+  const taken = await takeTurnsHere(ways, turns)
   const rows = taken.map((each) => [
     each.name,
     duration(count / perSecond(each)),

@@ -12,6 +12,7 @@ export type MadeStatements = { small: InFile & { bytes: Uint8Array }; month: InF
 export async function makeStatements(isQuick: boolean): Promise<{ made: MadeStatements; remove: () => void }> {
   const folder = mkdtempSync(join(tmpdir(), 'flow402-crypto-'))
   const remove = () => rmSync(folder, { recursive: true, force: true })
+  process.once('exit', remove)
   const make = async (name: string, records: number) => {
     const bytes = madeStatement(records)
     const file = join(folder, name)

@@ -1,17 +1,17 @@
 // The whole check of a statement in Node: a month of records, and a million, with the memory that they take. Part of bench:crypto.
 import { openNodeEngines } from './crypto-engines.ts'
 import { runAlone } from './crypto-memory.ts'
-import { type Taken, takeTurns } from './crypto-rounds.ts'
+import type { Taken } from './crypto-rounds.ts'
 import { mustAccept, mustJudge } from './crypto-statement-check.ts'
 import type { MadeStatements } from './crypto-statement-files.ts'
-import { brief, duration, durationOf, named, type Plan, type Section, table, timesAsFast } from './crypto-table.ts'
+import { brief, duration, durationOf, named, type Plan, type Section, table, takeTurnsHere, timesAsFast } from './crypto-table.ts'
 import { median } from './measure.ts'
 
 /** Measures the three engines; noble is not given the million, which would take it a quarter of an hour. */
 export async function measureStatements({ turns }: Plan, made: MadeStatements): Promise<Section> {
   const engines = await openNodeEngines()
   for (const { name, engine } of engines) mustJudge(name, engine, made.small.bytes, made.small.records)
-  const month = await takeTurns(
+  const month = await takeTurnsHere(
     engines.map(({ name, engine }) => ({ name, count: 1, run: () => mustAccept(name, engine, made.month.bytes) })),
     turns,
   )
@@ -25,6 +25,7 @@ export async function measureStatements({ turns }: Plan, made: MadeStatements): 
   const alone: (Taken & { peakMb: number; inputMb: number })[] = ['twin, node:crypto', 'wasm'].map((name) => ({
     name,
     seconds: [],
+    cpuSeconds: [],
     peakMb: 0,
     inputMb: 0,
   }))

@@ -59,6 +59,9 @@ console.log(
   `Medians of ${plan.turns.rounds} rounds in turns, ratios of the rounds.${isQuick ? ' QUICK: small sizes, good for a look and for no claim.' : ''}`,
 )
 
+// What was made or started is removed and stopped when this ends, however that is.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130))
+
 let statements: Awaited<ReturnType<typeof makeStatements>> | undefined
 /** Makes the statements when the first part asks for them. */
 async function openStatements(): Promise<MadeStatements> {

@@ -23,7 +23,7 @@ export async function measureSettlement(postgres: BenchPostgres, options: { roun
   try {
     for (let round = 0; round < rounds; round++) {
       figures.oneByOne.push(await measure(postgres.pid, () => close(db, peers, 1)))
-      figures.batches.push(await measure(postgres.pid, () => close(db, rentals / rounds)))
+      figures.batches.push(await measure(postgres.pid, () => close(db, rentals / rounds, rentals / rounds)))
     }
     const report = await runAudit({ db, now: Date.now })
     const wrong = report.lines.filter(({ holds }) => !holds)
@@ -34,10 +34,11 @@ export async function measureSettlement(postgres: BenchPostgres, options: { roun
   return figures
 }
 
-async function close(db: Db, count: number, batch = 2_000): Promise<{ count: number }> {
+/** Closes so many books, at most `atOnce` of them with one call. */
+async function close(db: Db, count: number, atOnce: number): Promise<{ count: number }> {
   const deps = { db, now: Date.now, rail: { feeAddress: () => 'fee' }, payoutHoldMs: 0 }
   for (let left = count; left > 0; ) {
-    const closed = await closeBooks(deps, Math.min(batch, left))
+    const closed = await closeBooks(deps, Math.min(atOnce, left))
     if (closed === 0) throw new Error(`${left} rentals do not close`)
     left -= closed
   }

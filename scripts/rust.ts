@@ -34,7 +34,7 @@ process.exit(command() ? 0 : 1)
 /** Compiles both modules into a folder and answers their bytes. */
 function compile(toolchain: Toolchain, folder: string): Map<string, Buffer> {
   const env = cargoEnv(toolchain, folder)
-  run(toolchain.cargo, ['fetch', '--locked', '--target', target], { cwd: rustDir, env })
+  run(toolchain.cargo, ['fetch', '--locked'], { cwd: rustDir, env })
   const registries = join(cargoHome(), 'registry', 'src')
   const maps = [[rustDir, '/rust-lib'], ...readdirSync(registries).map((registry) => [join(registries, registry), '/crates'])].map(
     ([from, to]) => `--remap-path-prefix=${from}=${to}`,

@@ -38,14 +38,14 @@ afterAll(async () => {
   await database.drop()
 })
 
-/** A rental of 100 minutes that has run for one hour. */
-async function plantRental(status: 'running' | 'ending'): Promise<string> {
+/** A rental that has run for one hour. */
+async function plantRental(status: 'running' | 'ending', minutes = 100): Promise<string> {
   const id = newId('rental')
   await runStatements(
     database.url,
     `insert into rental (id, offer_id, node_id, status, units, minutes, max_minutes, kind, ram_mb, cpu_millis, disk_mb, price_atoms_per_hour,
        currency, fee_bps, payout_address, env, epoch, created_at, started_at, ended_at)
-     values ('${id}', '${offerId}', '${nodeId}', '${status}', 1, 100, 1000, 'ram', 1, 1, 1, 60000, 'USDC', 500, 'a', '{}', 1, now(),
+     values ('${id}', '${offerId}', '${nodeId}', '${status}', 1, ${minutes}, 1000, 'ram', 1, 1, 1, 60000, 'USDC', 500, 'a', '{}', 1, now(),
        to_timestamp(${startedAtMs / 1000}), ${status === 'ending' ? `to_timestamp(${nowMs / 1000})` : 'null'})`,
   )
   return id
@@ -168,6 +168,12 @@ test('the signatures of a batch are checked in one call, before anything is lock
   const verdicts = await takeUsage({ db, now, engine: counting }, nodeId, mixed)
   expect(calls).toEqual([10])
   expect(verdicts.every(({ kind }) => kind === 'added')).toBe(true)
+})
+
+test('a machine that writes more records than the paid time has room for is not listened to any more', async () => {
+  const rentalId = await plantRental('running', 1)
+  const kinds = (await takeUsage({ db, now, engine }, nodeId, chainOf(rentalId, 104, new Map()))).map(({ kind }) => kind)
+  expect([kinds.lastIndexOf('added'), kinds.indexOf('refused')]).toEqual([101, 102])
 })
 
 test('usage of a machine that nobody knows is refused', async () => {

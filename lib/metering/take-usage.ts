@@ -11,6 +11,9 @@ import { addUsage, findUsageHead, type UsageHead } from './store.ts'
 
 /** Ten years; also what PostgreSQL's integer holds. */
 const mostSeconds = 315_360_000
+/** A machine writes a record a minute and one at the end. More than these say nothing more, and every one is checked before it is paid. */
+const recordsPerMinute = 2
+const moreRecords = 100
 
 type Deps = { db: Db; now: Now; engine: Pick<Engine, 'verifySignatures'> }
 
@@ -109,6 +112,7 @@ function whyRefused(
   if (rental.startedAtMs === null) return 'the rental never started'
   if (head?.final) return 'the chain is final'
   if (record.seq !== (head?.seq ?? 0) + 1) return `sequence ${record.seq} does not follow ${head?.seq ?? 0}`
+  if (record.seq > rental.minutes * recordsPerMinute + moreRecords) return 'more records than the paid time has room for'
   if (record.prevHash !== (head?.hash ?? firstPrevHash)) return 'the chain is broken'
   if (record.fromSecond !== (head?.toSecond ?? 0)) return 'the seconds do not continue'
   if (record.toSecond < record.fromSecond) return 'time runs backwards'

@@ -10,6 +10,8 @@ import { type ClosableRental, lockClosableRentals, writeClosedBooks } from './st
 
 /** How many books are closed in one transaction. */
 const batch = 2_000
+/** When more than one batch is waiting, this many are closed at once, on a connection each. */
+const lanes = 2
 
 type Deps = { db: Db; now: Now; rail: Pick<PaymentRail, 'feeAddress'>; payoutHoldMs: number }
 
@@ -21,15 +23,35 @@ export function splitFor(
   return splitPrepaid(rental.prepaidAtoms, chargeAtoms(rental.units, rental.priceAtomsPerHour, seconds), rental.feeBps)
 }
 
-/** Closes the books of rentals that are ready for it, `limit` in one transaction; returns how many. */
-export async function closeBooks(deps: Deps, limit = batch): Promise<number> {
+/** Closes the books of at most `limit` rentals that are ready for it, in batches; returns how many. */
+export async function closeBooks(deps: Deps, limit = 5 * batch): Promise<number> {
   try {
-    return await closeSome(deps, limit)
+    const first = Math.min(batch, limit)
+    const closed = await closeSome(deps, first)
+    return closed < batch ? closed : closed + (await closeInLanes(deps, limit - closed))
   } catch (error) {
     // One that cannot be closed must not keep the others waiting.
     console.error(JSON.stringify({ level: 'error', event: 'books_not_closed', message: (error as Error).message }))
     return closeEach(deps)
   }
+}
+
+/** Each lane takes batch after batch, of rows that no other lane has in hand, until there is not a whole one left. */
+async function closeInLanes(deps: Deps, limit: number): Promise<number> {
+  let left = limit
+  const lane = async () => {
+    let closed = 0
+    for (let wanted = 0, got = 0; left > 0 && got === wanted; closed += got) {
+      wanted = Math.min(batch, left)
+      left -= wanted
+      got = await closeSome(deps, wanted)
+    }
+    return closed
+  }
+  const ended = await Promise.allSettled(Array.from({ length: lanes }, lane))
+  const failed = ended.find((each) => each.status === 'rejected')
+  if (failed) throw failed.reason
+  return ended.reduce((sum, each) => sum + (each.status === 'fulfilled' ? each.value : 0), 0)
 }
 
 /** Closes the books of one rental now. waiting: its last usage or the chain's last word is still awaited. */
