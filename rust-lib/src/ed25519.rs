@@ -93,14 +93,6 @@ impl Batch {
         self.members.push(member);
     }
 
-    pub fn len(&self) -> usize {
-        self.members.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.members.is_empty()
-    }
-
     fn position(&mut self, key: &[u8; 32]) -> usize {
         if let Some((bytes, position)) = &self.last_key {
             if bytes == key {
@@ -140,20 +132,6 @@ impl Batch {
         let middle = range.start + range.len() / 2;
         self.judge(range.start..middle, verdicts);
         self.judge(middle..range.end, verdicts);
-    }
-
-    /// The position of the first signature that is not good.
-    pub fn first_wrong(&self) -> Option<usize> {
-        let unreadable = self.members.iter().position(Option::is_none);
-        let mut range = 0..unreadable.unwrap_or(self.members.len());
-        if self.holds(range.clone()) {
-            return unreadable;
-        }
-        while range.len() > 1 {
-            let middle = range.start + range.len() / 2;
-            range = if self.holds(range.start..middle) { middle..range.end } else { range.start..middle };
-        }
-        Some(range.start)
     }
 
     /// Whether the equation holds for all readable signatures of the range.
@@ -223,5 +201,5 @@ fn factors(members: &[&Member]) -> Vec<Scalar> {
 pub fn is_signed(key: &[u8; 32], signature: &[u8; 64], message: &[u8]) -> bool {
     let mut batch = Batch::default();
     batch.add(key, signature, message);
-    batch.first_wrong().is_none()
+    batch.verdicts() == [true]
 }

@@ -3,14 +3,13 @@
 use alloc::vec::Vec;
 
 use crate::bill::{Bill, BILL_BYTES};
-use crate::ed25519::{allowed_point, Batch};
+use crate::ed25519::{allowed_point, is_signed};
 use crate::merkle::{leaf_hash, leaf_hashes, Tree};
-use crate::record::{check_record, Before, RECORD_BYTES, SIGNED_RECORD_BYTES};
+use crate::record::{check_record, prev_hash, Before, RECORD_BYTES};
 use crate::Hash;
 
+const SIGNATURE_BYTES: usize = 64;
 const ROOT_BYTES: usize = 32;
-/// Signatures that are checked together: more are cheaper each, and take more memory (about 230 bytes each).
-const SIGNATURES_AT_ONCE: usize = 4096;
 /// Records that are hashed together.
 const RECORDS_AT_ONCE: usize = 256;
 
@@ -21,12 +20,12 @@ pub enum Fault {
     Malformed = 1,
     Terms,
     NodeKey,
+    Signature,
+    Chain,
     RecordMalformed,
     RecordForeign,
     Sequence,
-    Chain,
     Time,
-    Signature,
     Metered,
     Billed,
     Charge,
@@ -55,20 +54,33 @@ pub struct Accepted {
 pub struct StatementCheck {
     total: u64,
     seen: u64,
-    /// The part of the statement that is not complete yet: the bill, a record or the root.
+    /// The part of the statement that is not complete yet: the bill, a record or the end.
     part: [u8; BILL_BYTES],
     filled: usize,
     bill: Option<Bill>,
-    before: Before,
     tree: Tree,
-    batch: Batch,
-    /// The record before the first one of the batch.
-    checked: u32,
+    /// How many records came so far, and the leaf hash of the last of them.
+    records: u32,
+    last_leaf: Hash,
+    /// The highest record so far whose leaf hash is not what the next one names.
+    unchained: Option<u32>,
+    /// What the next record must continue, or the lowest record that is wrong in itself.
+    fields: Result<Before, Refusal>,
+    /// The bill is wrong: nothing that follows is looked at.
     refusal: Option<Refusal>,
 }
 
 fn refusal(fault: Fault, record: u32) -> Refusal {
     Refusal { fault, record, figures: None }
+}
+
+/// Bytes after the records: the signature of the last one, if there is one, and the root.
+fn end_bytes(record_count: u32) -> usize {
+    if record_count == 0 {
+        ROOT_BYTES
+    } else {
+        SIGNATURE_BYTES + ROOT_BYTES
+    }
 }
 
 impl StatementCheck {
@@ -81,10 +93,11 @@ impl StatementCheck {
             part: [0; BILL_BYTES],
             filled: 0,
             bill: None,
-            before: Before::NONE,
             tree: Tree::default(),
-            batch: Batch::default(),
-            checked: 0,
+            records: 0,
+            last_leaf: [0; 32],
+            unchained: None,
+            fields: Ok(Before::NONE),
             refusal: is_short.then(|| refusal(Fault::Malformed, 0)),
         }
     }
@@ -93,29 +106,30 @@ impl StatementCheck {
     pub fn feed(&mut self, mut bytes: &[u8]) -> bool {
         self.seen = self.seen.saturating_add(bytes.len() as u64);
         while self.refusal.is_none() && !bytes.is_empty() {
-            let wanted = match &self.bill {
-                None => BILL_BYTES,
-                Some(bill) if self.before.seq < bill.record_count => SIGNED_RECORD_BYTES,
-                Some(_) => ROOT_BYTES,
-            };
-            let is_record = wanted == SIGNED_RECORD_BYTES;
-            if is_record && self.filled == 0 && bytes.len() >= SIGNED_RECORD_BYTES {
+            let left = self.bill.as_ref().map(|bill| bill.record_count - self.records);
+            let is_record = left.is_some_and(|left| left > 0);
+            if is_record && self.filled == 0 && bytes.len() >= RECORD_BYTES {
                 bytes = self.take_records(bytes);
                 continue;
             }
+            let wanted = match &self.bill {
+                None => BILL_BYTES,
+                Some(_) if is_record => RECORD_BYTES,
+                Some(bill) => end_bytes(bill.record_count),
+            };
             let taken = bytes.len().min(wanted - self.filled);
             if taken == 0 {
-                // The root is here and something follows.
+                // The end is here and something follows.
                 break;
             }
             self.part[self.filled..self.filled + taken].copy_from_slice(&bytes[..taken]);
             self.filled += taken;
             bytes = &bytes[taken..];
-            if self.filled == wanted && wanted != ROOT_BYTES {
+            if self.filled == wanted && left != Some(0) {
                 self.filled = 0;
                 let part = self.part;
                 if is_record {
-                    self.take_records(&part[..SIGNED_RECORD_BYTES]);
+                    self.take_records(&part[..RECORD_BYTES]);
                 } else {
                     self.take_bill(&part);
                 }
@@ -127,8 +141,8 @@ impl StatementCheck {
     fn take_bill(&mut self, bytes: &[u8; BILL_BYTES]) {
         let checked = Bill::read(bytes)
             .filter(|bill| {
-                let records = SIGNED_RECORD_BYTES as u64 * u64::from(bill.record_count);
-                self.total == (BILL_BYTES + ROOT_BYTES) as u64 + records
+                let records = RECORD_BYTES as u64 * u64::from(bill.record_count);
+                self.total == (BILL_BYTES + end_bytes(bill.record_count)) as u64 + records
             })
             .ok_or(Fault::Malformed)
             .and_then(|bill| if bill.terms_hold() { Ok(bill) } else { Err(Fault::Terms) })
@@ -151,67 +165,56 @@ impl StatementCheck {
 
     /// Takes whole records from the beginning of the bytes, and answers the rest.
     fn take_records<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
-        let Some(bill) = self.bill.clone() else { return &[] };
-        let left = (bill.record_count - self.before.seq) as usize;
-        let count = (bytes.len() / SIGNED_RECORD_BYTES).min(left).min(RECORDS_AT_ONCE);
-        let (taken, rest) = bytes.split_at(count * SIGNED_RECORD_BYTES);
-        let signed: Vec<(&[u8; RECORD_BYTES], &[u8; 64])> = taken
-            .chunks_exact(SIGNED_RECORD_BYTES)
-            .filter_map(|pair| Some((pair[..RECORD_BYTES].try_into().ok()?, pair[RECORD_BYTES..].try_into().ok()?)))
-            .collect();
-        let records: Vec<&[u8]> = signed.iter().map(|(record, _)| record.as_slice()).collect();
-        let leaves = leaf_hashes(&records);
-        for ((record, signature), leaf) in signed.iter().zip(&leaves) {
-            match check_record(record, leaf, &bill, &self.before) {
-                Ok(before) => self.before = before,
-                Err(fault) => {
-                    let record = self.before.seq + 1;
-                    // A record before this one may have a wrong signature, and then it decides.
-                    self.check_signatures();
-                    self.refusal.get_or_insert(refusal(fault, record));
-                    return &[];
-                }
+        let Some(bill) = &self.bill else { return &[] };
+        let left = (bill.record_count - self.records) as usize;
+        let count = (bytes.len() / RECORD_BYTES).min(left).min(RECORDS_AT_ONCE);
+        let (taken, rest) = bytes.split_at(count * RECORD_BYTES);
+        let leaves = leaf_hashes(&taken.chunks_exact(RECORD_BYTES).collect::<Vec<_>>());
+        let records = taken.chunks_exact(RECORD_BYTES).filter_map(|record| record.try_into().ok());
+        for (record, leaf) in records.zip(&leaves) {
+            if self.records > 0 && prev_hash(record) != self.last_leaf {
+                self.unchained = Some(self.records);
             }
-            self.batch.add(&bill.node_key, signature, leaf);
-            if self.batch.len() == SIGNATURES_AT_ONCE {
-                self.check_signatures();
-                if self.refusal.is_some() {
-                    return &[];
-                }
+            self.records += 1;
+            self.last_leaf = *leaf;
+            if let Ok(before) = &self.fields {
+                self.fields = check_record(record, bill, before).map_err(|fault| refusal(fault, self.records));
             }
         }
         self.tree.add_hashes(&leaves);
         rest
     }
 
-    fn check_signatures(&mut self) {
-        let batch = core::mem::take(&mut self.batch);
-        if let Some(wrong) = batch.first_wrong() {
-            self.refusal = Some(refusal(Fault::Signature, self.checked + wrong as u32 + 1));
-        }
-        self.checked += batch.len() as u32;
-    }
-
     /// The verdict on what was fed.
-    pub fn finish(mut self) -> Result<Accepted, Refusal> {
+    pub fn finish(self) -> Result<Accepted, Refusal> {
         if let Some(refusal) = self.refusal {
             return Err(refusal);
         }
-        let Some(bill) = self.bill.take().filter(|_| self.seen == self.total && self.filled == ROOT_BYTES) else {
+        // As long as the bill says, so that all parts are whole.
+        let Some(bill) = self.bill.filter(|_| self.seen == self.total) else {
             return Err(refusal(Fault::Malformed, 0));
         };
-        self.check_signatures();
-        if let Some(refusal) = self.refusal {
-            return Err(refusal);
+        let end = &self.part[..end_bytes(bill.record_count)];
+        let (signature, root) = end.split_at(end.len() - ROOT_BYTES);
+        let is_vouched = match signature.try_into() {
+            Ok(signature) => is_signed(&bill.node_key, signature, &self.last_leaf),
+            Err(_) => self.records == 0,
+        };
+        if !is_vouched {
+            return Err(refusal(Fault::Signature, self.records));
         }
-        if let Some(wrong) = bill.wrong_figure(self.before.to_second) {
+        if let Some(record) = self.unchained {
+            return Err(refusal(Fault::Chain, record));
+        }
+        let last = self.fields?;
+        if let Some(wrong) = bill.wrong_figure(last.to_second) {
             return Err(Refusal { fault: wrong.fault, record: 0, figures: Some((wrong.stated, wrong.computed)) });
         }
-        let (root, _) = self.tree.finish();
-        if self.part[..ROOT_BYTES] != root {
+        let (computed, _) = self.tree.finish();
+        if root != computed {
             return Err(refusal(Fault::Root, 0));
         }
-        Ok(Accepted { records: bill.record_count, root })
+        Ok(Accepted { records: self.records, root: computed })
     }
 }
 

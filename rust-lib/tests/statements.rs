@@ -1,4 +1,5 @@
-//! A statement with one byte changed, or a record dropped, doubled or moved, is refused: with the reason and the record that are wrong.
+//! A statement with one byte changed, or a record dropped, doubled or moved, is refused, and so is what the node itself signed wrongly: with
+//! the reason and the record that are wrong.
 #![cfg(feature = "ed25519")]
 
 mod common;
@@ -8,10 +9,17 @@ use flow402_core::merkle::{leaf_hash, root};
 use flow402_core::statement::{verify_statement, Fault, Refusal, StatementCheck};
 
 const BILL: usize = 176;
-const PAIR: usize = 157;
+const RECORD: usize = 93;
+/// The signature and the root.
+const END: usize = 96;
 
 /// A good statement of a rental of 60 seconds for each record, one unit at 3,600 atoms an hour, so that a second costs an atom.
 fn statement(records: u32) -> Vec<u8> {
+    statement_written(records, |_, _| {})
+}
+
+/// The same by a node that writes each record (by its number) as it likes, before it is chained and signed.
+fn statement_written(records: u32, mut write: impl FnMut(u32, &mut [u8])) -> Vec<u8> {
     let signer = Signer::new(1);
     let ids: Vec<u8> = (1..=32).collect();
     let seconds = 60 * records;
@@ -50,11 +58,12 @@ fn statement(records: u32) -> Vec<u8> {
         record.extend((1_000_000 + u64::from(seq)).to_be_bytes());
         record.push(u8::from(seq == records));
         record.extend(before);
+        write(seq, &mut record);
         before = leaf_hash(&record);
         all.extend(&record);
-        all.extend(signer.sign(&before));
         leaves.push(record);
     }
+    all.extend(signer.sign(&before));
     let leaves: Vec<&[u8]> = leaves.iter().map(Vec::as_slice).collect();
     all.extend(root(&leaves));
     all
@@ -68,17 +77,9 @@ fn at(fault: Fault, record: u32) -> (Fault, u32) {
     (fault, record)
 }
 
-/// What a change of the byte at `offset` of a record must be called; the record's number is given by the caller.
-fn fault_of_record_byte(offset: usize) -> Option<Fault> {
-    match offset {
-        0..4 => Some(Fault::RecordMalformed),
-        4..40 => Some(Fault::RecordForeign),
-        40..44 => Some(Fault::Sequence),
-        44..48 => Some(Fault::Time),
-        61..93 => Some(Fault::Chain),
-        // toSecond, the hint of a clock, flags and the signature: what is found depends on the bit.
-        _ => None,
-    }
+fn found(statement: &[u8]) -> (Fault, u32) {
+    let refused = refusal(statement);
+    at(refused.fault, refused.record)
 }
 
 #[test]
@@ -89,21 +90,89 @@ fn every_flipped_bit_of_every_byte_is_refused_in_its_place() {
         for bit in 0..8 {
             let mut changed = good.clone();
             changed[byte] ^= 1 << bit;
-            let refused = refusal(&changed);
-            if !(BILL..good.len() - 32).contains(&byte) {
-                assert_ne!(refused.fault, Fault::Time);
-                continue;
-            }
-            let record = ((byte - BILL) / PAIR) as u32 + 1;
-            let offset = (byte - BILL) % PAIR;
-            assert_eq!(refused.record, record, "byte {offset} of record {record}: {refused:?}");
-            match fault_of_record_byte(offset) {
-                Some(fault) => assert_eq!(refused.fault, fault, "byte {offset}"),
+            let refused = found(&changed);
+            let expected = match byte.checked_sub(BILL).map(|offset| offset / RECORD) {
                 None => {
-                    assert!(matches!(refused.fault, Fault::Signature | Fault::Time | Fault::RecordMalformed), "byte {offset}: {refused:?}")
+                    assert_ne!(refused.0, Fault::Time);
+                    continue;
                 }
-            }
+                Some(index @ 0..3) => at(Fault::Chain, index as u32 + 1),
+                Some(_) if byte < good.len() - 32 => at(Fault::Signature, 4),
+                Some(_) => at(Fault::Root, 0),
+            };
+            assert_eq!(refused, expected, "bit {bit} of byte {byte}");
         }
+    }
+}
+
+#[test]
+fn what_the_node_itself_signed_wrongly_is_the_record_s_own_fault() {
+    // Where a byte is changed, by which bits, and what that is called.
+    let cases: [(usize, u8, Fault); 12] = [
+        (0, 1, Fault::RecordMalformed),
+        (3, 1, Fault::RecordMalformed),
+        (53, 0x20, Fault::RecordMalformed),
+        (60, 2, Fault::RecordMalformed),
+        (4, 1, Fault::RecordForeign),
+        (35, 0x80, Fault::RecordForeign),
+        (39, 2, Fault::RecordForeign),
+        (40, 1, Fault::Sequence),
+        (43, 1, Fault::Sequence),
+        (44, 1, Fault::Time),
+        (47, 1, Fault::Time),
+        // Beyond ten years.
+        (48, 0x20, Fault::Time),
+    ];
+    for (offset, bits, fault) in cases {
+        for wrong in 1..=4 {
+            let signed = statement_written(4, |seq, record| {
+                if seq == wrong {
+                    record[offset] ^= bits;
+                }
+                // What comes later is wrong, too, and does not matter.
+                if seq > wrong {
+                    record[3] = 9;
+                }
+            });
+            assert_eq!(found(&signed), at(fault, wrong), "byte {offset} of record {wrong}");
+        }
+    }
+    // toSecond may be fromSecond, and not one less.
+    for (to_second, expected) in [(60u32, at(Fault::Time, 3)), (59, at(Fault::Time, 2))] {
+        let signed = statement_written(4, |seq, record| {
+            if seq == 2 {
+                record[48..52].copy_from_slice(&to_second.to_be_bytes());
+            }
+        });
+        assert_eq!(found(&signed), expected);
+    }
+}
+
+#[test]
+fn within_a_record_the_first_line_decides() {
+    let lines = [(0, Fault::RecordMalformed), (20, Fault::RecordForeign), (40, Fault::Sequence), (44, Fault::Time)];
+    for from in 0..lines.len() {
+        let signed = statement_written(3, |seq, record| {
+            for (offset, _) in &lines[from..] {
+                record[*offset] ^= u8::from(seq == 2);
+            }
+        });
+        assert_eq!(found(&signed), at(lines[from].1, 2));
+    }
+}
+
+#[test]
+fn nothing_follows_a_final_record_and_nothing_comes_before_the_first() {
+    let early = statement_written(5, |seq, record| record[60] = u8::from(seq == 3));
+    assert_eq!(found(&early), at(Fault::Sequence, 4));
+    let unfinished = statement_written(5, |_, record| record[60] = 0);
+    assert!(verify_statement(&unfinished).is_ok());
+    for offset in [61, 76, 92] {
+        let continued = statement_written(5, |seq, record| record[offset] ^= u8::from(seq == 1));
+        assert_eq!(found(&continued), at(Fault::Sequence, 1));
+        // Another record's name of the one before is a break, even though the node signed it.
+        let broken = statement_written(5, |seq, record| record[offset] ^= u8::from(seq == 3 || seq == 2));
+        assert_eq!(found(&broken), at(Fault::Chain, 2));
     }
 }
 
@@ -118,7 +187,7 @@ fn flipped_bytes_of_the_root_are_the_root() {
 }
 
 fn with_count(mut statement: Vec<u8>) -> Vec<u8> {
-    let count = ((statement.len() - BILL - 32) / PAIR) as u32;
+    let count = ((statement.len() - BILL - END) / RECORD) as u32;
     statement[172..176].copy_from_slice(&count.to_be_bytes());
     statement
 }
@@ -126,26 +195,28 @@ fn with_count(mut statement: Vec<u8>) -> Vec<u8> {
 #[test]
 fn records_dropped_doubled_or_moved_are_found_where_they_are() {
     let good = statement(6);
-    let pair = |record: usize| BILL + PAIR * (record - 1)..BILL + PAIR * record;
+    let place = |record: usize| BILL + RECORD * (record - 1)..BILL + RECORD * record;
     for record in 1..=6 {
+        let number = record as u32;
         let mut dropped = good.clone();
-        dropped.drain(pair(record));
-        let refused = refusal(&with_count(dropped));
-        // Without the last one the seconds no longer add up; else the next one has a number too many.
-        let expected = if record == 6 { at(Fault::Metered, 0) } else { at(Fault::Sequence, record as u32) };
-        assert_eq!(at(refused.fault, refused.record), expected);
+        dropped.drain(place(record));
+        let expected = match number {
+            1 => at(Fault::Sequence, 1),
+            6 => at(Fault::Signature, 5),
+            _ => at(Fault::Chain, number - 1),
+        };
+        assert_eq!(found(&with_count(dropped)), expected);
 
         let mut doubled = good.clone();
-        let copy = good[pair(record)].to_vec();
-        doubled.splice(pair(record).end..pair(record).end, copy);
-        let refused = refusal(&with_count(doubled));
-        assert_eq!(at(refused.fault, refused.record), at(Fault::Sequence, record as u32 + 1));
+        let copy = good[place(record)].to_vec();
+        doubled.splice(place(record).end..place(record).end, copy);
+        assert_eq!(found(&with_count(doubled)), at(Fault::Chain, number));
 
         if record < 6 {
             let mut moved = good.clone();
-            moved[BILL + PAIR * (record - 1)..BILL + PAIR * (record + 1)].rotate_left(PAIR);
-            let refused = refusal(&moved);
-            assert_eq!(at(refused.fault, refused.record), at(Fault::Sequence, record as u32));
+            moved[place(record).start..place(record + 1).end].rotate_left(RECORD);
+            let expected = if record == 5 { at(Fault::Signature, 6) } else { at(Fault::Chain, number + 1) };
+            assert_eq!(found(&moved), expected);
         }
     }
 }
@@ -176,42 +247,101 @@ fn prices_and_figures_changed_are_refused_with_both_figures() {
 }
 
 #[test]
-fn the_lowest_wrong_record_decides_however_many_are_wrong() {
+fn the_signature_comes_first_and_then_the_highest_break_of_the_chain() {
     let good = statement(700);
     let mut noise = Noise::new(9);
-    for _ in 0..12 {
+    for round in 0..60 {
         let mut changed = good.clone();
-        let mut lowest = (u32::MAX, Fault::Root);
+        let mut highest = 0;
         for _ in 0..1 + noise.below(3) {
-            let record = noise.below(700);
-            // A byte of the signature or of the name of the record before.
-            let (offset, fault) = if noise.below(2) == 0 { (100, Fault::Signature) } else { (70, Fault::Chain) };
-            changed[BILL + PAIR * record + offset] ^= 4;
-            let found = (record as u32 + 1, fault);
-            // Within one record the chain comes before the signature.
-            let order = |(record, fault): (u32, Fault)| (record, fault as u32);
-            if order(found) < order(lowest) {
-                lowest = found;
-            }
+            let record = 1 + noise.below(if round % 4 == 0 { 700 } else { 699 });
+            changed[BILL + RECORD * (record - 1) + noise.below(RECORD)] ^= 1 << noise.below(8);
+            highest = highest.max(record as u32);
         }
-        let refused = refusal(&changed);
-        assert_eq!((refused.record, refused.fault), lowest);
+        if changed == good {
+            continue;
+        }
+        let is_last = round % 5 == 0;
+        let end = changed.len();
+        changed[end - END + noise.below(64)] ^= u8::from(is_last);
+        let expected = if is_last || highest == 700 { at(Fault::Signature, 700) } else { at(Fault::Chain, highest) };
+        assert_eq!(found(&changed), expected);
+    }
+}
+
+#[test]
+fn of_records_wrong_in_themselves_the_lowest_decides_unless_the_chain_is_broken() {
+    let mut noise = Noise::new(10);
+    for _ in 0..12 {
+        let wrong: Vec<(u32, usize)> = (0..3).map(|_| (2 + noise.below(699) as u32, [3, 20, 40, 44][noise.below(4)])).collect();
+        let mut signed = statement_written(700, |seq, record| {
+            for (_, offset) in wrong.iter().filter(|(number, _)| *number == seq) {
+                record[*offset] |= 0x80;
+            }
+        });
+        let lowest = wrong.iter().min().expect("three of them");
+        let fault = match lowest.1 {
+            3 => Fault::RecordMalformed,
+            20 => Fault::RecordForeign,
+            40 => Fault::Sequence,
+            _ => Fault::Time,
+        };
+        assert_eq!(found(&signed), at(fault, lowest.0));
+        signed[BILL + 20] ^= 1;
+        assert_eq!(found(&signed), at(Fault::Chain, 1));
+        signed[BILL + RECORD * 650 + 20] ^= 1;
+        assert_eq!(found(&signed), at(Fault::Chain, 651));
     }
 }
 
 #[test]
 fn a_long_statement_holds_in_pieces_of_any_size() {
     let good = statement(9000);
-    for piece in [65_536, 10_000, 158] {
+    for piece in [65_536, 10_000, 94, 93, 92] {
         let mut check = StatementCheck::new(good.len() as u64);
         for part in good.chunks(piece) {
             assert!(check.feed(part));
         }
         assert_eq!(check.finish().map(|accepted| accepted.records), Ok(9000));
     }
-    let mut changed = good.clone();
-    changed[BILL + PAIR * 8998 + 93 + 63] ^= 1;
-    assert_eq!(refusal(&changed), Refusal { fault: Fault::Signature, record: 8999, figures: None });
+    // On both sides of where records are hashed together and where pieces end.
+    for record in [1, 255, 256, 257, 511, 512, 513, 701, 702, 703, 704, 705, 8998, 8999, 9000] {
+        let mut changed = good.clone();
+        changed[BILL + RECORD * (record - 1) + 70] ^= 1;
+        let fault = if record == 9000 { Fault::Signature } else { Fault::Chain };
+        assert_eq!(found(&changed), at(fault, record as u32));
+        let mut check = StatementCheck::new(changed.len() as u64);
+        for part in changed.chunks(65_536) {
+            assert!(check.feed(part));
+        }
+        assert_eq!(check.finish(), Err(Refusal { fault, record: record as u32, figures: None }));
+    }
+}
+
+#[test]
+fn a_wrong_bill_ends_the_check_at_once() {
+    let good = statement(300);
+    let end = good.len();
+    for (change, fault) in [(0, Fault::Malformed), (175, Fault::Malformed), (103, Fault::Terms), (104, Fault::Terms), (67, Fault::NodeKey)]
+    {
+        let mut changed = good.clone();
+        match fault {
+            // No minutes; a minus zero.
+            Fault::Terms if change == 103 => changed[100..104].fill(0),
+            Fault::NodeKey => {
+                changed[36..68].fill(0);
+                changed[36] = 1;
+            }
+            _ => changed[change] ^= 0xff,
+        }
+        // The signature is wrong, too.
+        changed[end - END] ^= 1;
+        let mut check = StatementCheck::new(end as u64);
+        assert!(check.feed(&changed[..175]));
+        assert!(!check.feed(&changed[175..1000]));
+        assert!(!check.feed(&changed[1000..]));
+        assert_eq!(check.finish(), Err(Refusal { fault, record: 0, figures: None }));
+    }
 }
 
 #[test]

@@ -62,7 +62,6 @@ fn signature_vectors_one_by_one_and_in_one_batch() {
         expected.push(is_good);
     }
     assert_eq!(batch.verdicts(), expected);
-    assert_eq!(batch.first_wrong(), expected.iter().position(|is_good| !is_good));
 }
 
 #[test]
@@ -133,12 +132,12 @@ const FAULTS: [(Fault, &str); 16] = [
     (Fault::Malformed, "malformed"),
     (Fault::Terms, "terms"),
     (Fault::NodeKey, "node_key"),
+    (Fault::Signature, "signature"),
+    (Fault::Chain, "chain"),
     (Fault::RecordMalformed, "record_malformed"),
     (Fault::RecordForeign, "record_foreign"),
     (Fault::Sequence, "sequence"),
-    (Fault::Chain, "chain"),
     (Fault::Time, "time"),
-    (Fault::Signature, "signature"),
     (Fault::Metered, "metered"),
     (Fault::Billed, "billed"),
     (Fault::Charge, "charge"),
@@ -152,7 +151,7 @@ const FAULTS: [(Fault, &str); 16] = [
 fn statement_vectors_whole_and_in_pieces() {
     for vector in vectors("statements") {
         let statement = bytes(&vector, "statement");
-        for piece in [1, 100, 157, 1000, usize::MAX] {
+        for piece in [1, 93, 100, 1000, usize::MAX] {
             let mut check = StatementCheck::new(statement.len() as u64);
             for part in statement.chunks(piece) {
                 check.feed(part);
