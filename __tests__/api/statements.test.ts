@@ -168,7 +168,7 @@ test('a changed record leaves the books open: nothing is paid on it, an alarm sa
     )
   await change(Number(row?.to_second) - 1)
   await tickUntil(market, 'it was checked', async () => alarms().length > 0, { stepMs: 5_000 })
-  expect(alarms()).toEqual([expect.objectContaining({ rental: id, record: 2, fault: 'chain' })])
+  expect(alarms()).toEqual([expect.objectContaining({ rental: id, record: 2, fault: 'signature' })])
   const before = await market.balances()
   for (let beat = 0; beat < 4; beat++) {
     await market.advance(5_000)
@@ -182,7 +182,7 @@ test('a changed record leaves the books open: nothing is paid on it, an alarm sa
   expect(await market.sql('select 1 from transfer union all select 1 from earning')).toEqual([])
   expect(await market.balances()).toEqual(before)
   expect(await auditWrong()).toEqual([
-    ['S1', expect.stringMatching(`1 statements do not hold, .* ${id} \\(record 2 fails the check "chain"\\)`)],
+    ['S1', expect.stringMatching(`1 statements do not hold, .* ${id} \\(record 2 fails the check "signature"\\)`)],
   ])
   expect((await market.ask('POST', '/api/payments/settle', { rentalId: id }, market.bearer(id))).status).toBe(202)
   await market.advance(31_000)

@@ -36,7 +36,7 @@ export function recordWords(statement: Statement, { fault, record }: Refusal): s
   const fields = fieldsOf(records, record)
   const before = record > 1 ? fieldsOf(records, record - 1) : null
   if (fault === 'signature')
-    return `${here}, the last one, does not carry the node’s signature: it was changed after it was signed, or the node never wrote it.`
+    return `${here} is the last one and does not carry the node’s signature: it was changed after it was signed, or the node never wrote it.`
   if (fault === 'chain')
     return `${here} is not the one that record ${record + 1}, which the node’s signature vouches for, names as the one before it: it was changed, or a record between them was taken out.`
   if (fault === 'record_malformed' || !fields) return `${here} is not a usage record: its first bytes, its flags or its time are wrong.`
