@@ -25,6 +25,11 @@ fn padded(prefix: Prefix, message: &[u8], at: usize) -> u128 {
         if let Some(word) = sixteen(message, at - shift) {
             return word;
         }
+    } else if let (Some(first), Some(word)) = (prefix, sixteen(message, 0)) {
+        return (word << 8) | u128::from(first);
+    }
+    if at > message.len() + shift {
+        return 0;
     }
     padded_edge(prefix, message, at)
 }
@@ -32,17 +37,7 @@ fn padded(prefix: Prefix, message: &[u8], at: usize) -> u128 {
 #[inline(never)]
 fn padded_edge(prefix: Prefix, message: &[u8], at: usize) -> u128 {
     let shift = usize::from(prefix.is_some());
-    if at == 0 && message.len() >= 16 {
-        // Only a prefix brings us here.
-        if let (Some(first), Some(word)) = (prefix, sixteen(message, 0)) {
-            return (word << 8) | u128::from(first);
-        }
-    }
-    let end = message.len() + shift;
-    if at > end {
-        return 0;
-    }
-    let present = end - at;
+    let present = message.len() + shift - at;
     let mark = if present < 16 { 0x80u128 << (8 * present) } else { 0 };
     if message.len() >= 16 && at >= shift {
         // The last sixteen bytes, pushed down so that those before `at` fall out; none of them when present is 0.
