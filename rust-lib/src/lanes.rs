@@ -14,13 +14,8 @@ mod words {
             Self(u32x4_splat(word))
         }
         #[inline(always)]
-        pub fn to_array(self) -> [u32; 4] {
-            [
-                u32x4_extract_lane::<0>(self.0),
-                u32x4_extract_lane::<1>(self.0),
-                u32x4_extract_lane::<2>(self.0),
-                u32x4_extract_lane::<3>(self.0),
-            ]
+        pub fn from_array([a, b, c, d]: [u32; 4]) -> Self {
+            Self(u32x4(a, b, c, d))
         }
         #[inline(always)]
         pub fn add(self, other: Self) -> Self {
@@ -43,24 +38,40 @@ mod words {
         pub fn shift_right<const BITS: u32>(self) -> Self {
             Self(u32x4_shr(self.0, BITS))
         }
-        /// Sixteen bytes of each of four lanes, as four vectors of big-endian words: vector i holds word i of every lane.
         #[inline(always)]
-        pub fn transpose(lanes: [u128; 4]) -> [Self; 4] {
-            let load = |lane: u128| {
-                let bytes = u64x2(lane as u64, (lane >> 64) as u64);
-                u8x16_shuffle::<3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12>(bytes, bytes)
-            };
-            let [a, b, c, d] = [load(lanes[0]), load(lanes[1]), load(lanes[2]), load(lanes[3])];
+        fn reversed(words: v128) -> v128 {
+            u8x16_shuffle::<3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12>(words, words)
+        }
+        #[inline(always)]
+        fn turned([a, b, c, d]: [v128; 4]) -> [v128; 4] {
             let ab_low = u32x4_shuffle::<0, 4, 1, 5>(a, b);
             let ab_high = u32x4_shuffle::<2, 6, 3, 7>(a, b);
             let cd_low = u32x4_shuffle::<0, 4, 1, 5>(c, d);
             let cd_high = u32x4_shuffle::<2, 6, 3, 7>(c, d);
             [
-                Self(u64x2_shuffle::<0, 2>(ab_low, cd_low)),
-                Self(u64x2_shuffle::<1, 3>(ab_low, cd_low)),
-                Self(u64x2_shuffle::<0, 2>(ab_high, cd_high)),
-                Self(u64x2_shuffle::<1, 3>(ab_high, cd_high)),
+                u64x2_shuffle::<0, 2>(ab_low, cd_low),
+                u64x2_shuffle::<1, 3>(ab_low, cd_low),
+                u64x2_shuffle::<0, 2>(ab_high, cd_high),
+                u64x2_shuffle::<1, 3>(ab_high, cd_high),
             ]
+        }
+        /// Sixteen bytes of each of four lanes, as four vectors of big-endian words: vector i holds word i of every lane.
+        #[inline(always)]
+        pub fn from_lanes(lanes: [&[u8; 16]; 4]) -> [Self; 4] {
+            // SAFETY: sixteen bytes are there to be read, and a load needs no alignment.
+            let load = |lane: &[u8; 16]| Self::reversed(unsafe { v128_load(lane.as_ptr().cast()) });
+            let [a, b, c, d] = lanes;
+            Self::turned([load(a), load(b), load(c), load(d)]).map(Self)
+        }
+        /// The way back.
+        #[inline(always)]
+        pub fn to_lanes(words: [Self; 4]) -> [[u8; 16]; 4] {
+            Self::turned(words.map(|word| word.0)).map(|lane| {
+                let mut bytes = [0; 16];
+                // SAFETY: sixteen bytes are there to be written, and a store needs no alignment.
+                unsafe { v128_store(bytes.as_mut_ptr().cast(), Self::reversed(lane)) };
+                bytes
+            })
         }
     }
 
@@ -113,8 +124,8 @@ mod words {
         pub fn splat(word: u32) -> Self {
             Self([word; 4])
         }
-        pub fn to_array(self) -> [u32; 4] {
-            self.0
+        pub fn from_array(words: [u32; 4]) -> Self {
+            Self(words)
         }
         pub fn add(self, other: Self) -> Self {
             Self(from_fn(|lane| self.0[lane].wrapping_add(other.0[lane])))
@@ -131,8 +142,11 @@ mod words {
         pub fn shift_right<const BITS: u32>(self) -> Self {
             Self(self.0.map(|word| word >> BITS))
         }
-        pub fn transpose(lanes: [u128; 4]) -> [Self; 4] {
-            from_fn(|word| Self(lanes.map(|lane| ((lane >> (32 * word)) as u32).swap_bytes())))
+        pub fn from_lanes(lanes: [&[u8; 16]; 4]) -> [Self; 4] {
+            from_fn(|word| Self(lanes.map(|lane| u32::from_be_bytes(from_fn(|byte| lane[4 * word + byte])))))
+        }
+        pub fn to_lanes(words: [Self; 4]) -> [[u8; 16]; 4] {
+            from_fn(|lane| from_fn(|byte| words[byte / 4].0[lane].to_be_bytes()[byte % 4]))
         }
     }
 

@@ -12,46 +12,31 @@ pub(crate) fn block_count(prefix: Prefix, length: usize) -> usize {
     (length + usize::from(prefix.is_some()) + 8) / 64 + 1
 }
 
-fn sixteen(bytes: &[u8], at: usize) -> Option<u128> {
-    let bytes = bytes.get(at..at.checked_add(16)?)?;
-    Some(u128::from_le_bytes(bytes.try_into().ok()?))
+fn sixteen(bytes: &[u8], at: usize) -> Option<&[u8; 16]> {
+    bytes.get(at..)?.first_chunk()
 }
 
-/// Sixteen bytes at `at` of prefix || message || 80 || zeros, the first byte lowest; the length is not written here.
-#[inline(always)]
-fn padded(prefix: Prefix, message: &[u8], at: usize) -> u128 {
-    let shift = usize::from(prefix.is_some());
-    if at >= shift {
-        if let Some(word) = sixteen(message, at - shift) {
-            return word;
-        }
-    } else if let (Some(first), Some(word)) = (prefix, sixteen(message, 0)) {
-        return (word << 8) | u128::from(first);
-    }
-    if at > message.len() + shift {
-        return 0;
-    }
-    padded_edge(prefix, message, at)
-}
-
+/// Sixteen bytes at `at` of prefix || message || 80 || zeros, where they are not all of the message; the length is not written here.
 #[inline(never)]
-fn padded_edge(prefix: Prefix, message: &[u8], at: usize) -> u128 {
+fn edge(prefix: Prefix, message: &[u8], at: usize) -> [u8; 16] {
     let shift = usize::from(prefix.is_some());
-    let present = message.len() + shift - at;
+    let Some(present) = (message.len() + shift).checked_sub(at) else { return [0; 16] };
     let mark = if present < 16 { 0x80u128 << (8 * present) } else { 0 };
-    if message.len() >= 16 && at >= shift {
-        // The last sixteen bytes, pushed down so that those before `at` fall out; none of them when present is 0.
-        let last = sixteen(message, message.len() - 16).unwrap_or(0);
-        return if present == 0 { mark } else { (last >> (8 * (16 - present))) | mark };
+    if let (0, Some(first), Some(beginning)) = (at, prefix, sixteen(message, 0)) {
+        return ((u128::from_le_bytes(*beginning) << 8) | u128::from(first)).to_le_bytes();
     }
-    let mut bytes = [0u8; 16];
-    for (offset, byte) in bytes.iter_mut().enumerate().take(present.min(16)) {
+    if let (1..16, true, Some(end)) = (present, at >= shift, message.last_chunk()) {
+        // The last sixteen bytes, pushed down so that those before `at` fall out.
+        return ((u128::from_le_bytes(*end) >> (8 * (16 - present))) | mark).to_le_bytes();
+    }
+    let mut bytes = mark.to_le_bytes();
+    for (offset, byte) in bytes.iter_mut().enumerate().take(present) {
         *byte = match (at + offset).checked_sub(shift) {
             Some(index) => message.get(index).copied().unwrap_or(0),
             None => prefix.unwrap_or(0),
         };
     }
-    u128::from_le_bytes(bytes) | mark
+    bytes
 }
 
 /// One round; the roles of the eight words move by one, so that nothing has to be moved.
@@ -103,9 +88,9 @@ macro_rules! sixteen_rounds {
 fn compress_four(state: &mut [U32x4; 8], block: &[U32x4; 16]) {
     let mut w = *block;
     let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = *state;
-    sixteen_rounds!(a b c d e f g h, w, ROUND);
-    let (_, later) = ROUND.split_at(16);
-    for constants in later.chunks_exact(16) {
+    let [first, later @ ..] = &ROUND;
+    sixteen_rounds!(a b c d e f g h, w, first);
+    for constants in later {
         extend!(w, 0);
         extend!(w, 1);
         extend!(w, 2);
@@ -129,34 +114,41 @@ fn compress_four(state: &mut [U32x4; 8], block: &[U32x4; 16]) {
     }
 }
 
+/// Sixteen bytes at `at` of each padded message; the lengths are not written here.
+#[inline(always)]
+fn quarter(prefix: Prefix, messages: &[&[u8]; 4], shortest: usize, at: usize) -> [U32x4; 4] {
+    match at.checked_sub(usize::from(prefix.is_some())).filter(|start| start + 16 <= shortest) {
+        Some(start) => U32x4::from_lanes(messages.map(|message| sixteen(message, start).unwrap_or(&[0; 16]))),
+        None => {
+            let [a, b, c, d] = messages.map(|message| edge(prefix, message, at));
+            U32x4::from_lanes([&a, &b, &c, &d])
+        }
+    }
+}
+
 /// SHA-256 of four messages, each with the prefix before it. They must fill equally many blocks.
 pub fn digest_four(prefix: Prefix, messages: [&[u8]; 4]) -> [Hash; 4] {
     let blocks = block_count(prefix, messages[0].len());
     debug_assert!(messages.iter().all(|message| block_count(prefix, message.len()) == blocks));
+    let shortest = messages.iter().fold(usize::MAX, |shortest, message| shortest.min(message.len()));
     let mut state = INITIAL.map(U32x4::splat);
     for block in 0..blocks {
-        let is_last = block + 1 == blocks;
-        let part = |quarter: usize| {
-            let at = 64 * block + 16 * quarter;
-            let mut lanes = messages.map(|message| padded(prefix, message, at));
-            if is_last && quarter == 3 {
-                for (lane, message) in lanes.iter_mut().zip(messages) {
-                    let bits = 8 * (message.len() as u64 + u64::from(prefix.is_some()));
-                    *lane |= u128::from(bits.swap_bytes()) << 64;
-                }
-            }
-            U32x4::transpose(lanes)
-        };
-        let [q0, q1, q2, q3] = [part(0), part(1), part(2), part(3)];
+        let part = |index: usize| quarter(prefix, &messages, shortest, 64 * block + 16 * index);
+        let ([q0, q1, q2], mut q3) = ([part(0), part(1), part(2)], part(3));
+        if block + 1 == blocks {
+            let bits = messages.map(|message| 8 * (message.len() as u64 + u64::from(prefix.is_some())));
+            q3[2] = U32x4::from_array(bits.map(|bits| (bits >> 32) as u32));
+            q3[3] = U32x4::from_array(bits.map(|bits| bits as u32));
+        }
         let words = [q0[0], q0[1], q0[2], q0[3], q1[0], q1[1], q1[2], q1[3], q2[0], q2[1], q2[2], q2[3], q3[0], q3[1], q3[2], q3[3]];
         compress_four(&mut state, &words);
     }
-    let words = state.map(U32x4::to_array);
+    let [a, b, c, d, e, f, g, h] = state;
+    let (first, second) = (U32x4::to_lanes([a, b, c, d]), U32x4::to_lanes([e, f, g, h]));
     core::array::from_fn(|lane| {
         let mut digest = [0; 32];
-        for (bytes, word) in digest.chunks_exact_mut(4).zip(words) {
-            bytes.copy_from_slice(&word[lane].to_be_bytes());
-        }
+        digest[..16].copy_from_slice(&first[lane]);
+        digest[16..].copy_from_slice(&second[lane]);
         digest
     })
 }
