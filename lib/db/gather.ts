@@ -3,18 +3,20 @@ import { type Db, inOneStatement, prepare } from './client.ts'
 
 /** How many calls one run takes at most: as many as still answer within a few milliseconds. */
 const most = 64
+/** How many runs of one statement may be under way: one that waits for a lock does not keep everybody waiting. */
+const lanes = 2
 
 /** The name of each value with its type in SQL. */
 type Columns<Values> = { [Key in keyof Values & string]: string }
 type Call<Values, Row> = { values: Values; resolve: (row: Row | undefined) => void; reject: (error: unknown) => void }
-/** Who waits for the next run, and whether one is under way. */
-type Queue<Values, Row> = { waiting: Call<Values, Row>[]; isRunning: boolean }
+/** Who waits for the next run, and how many runs are under way. */
+type Queue<Values, Row> = { waiting: Call<Values, Row>[]; running: number }
 
 /**
  * A statement that is asked for many at a time. Its text goes on after `with asked as (...)`, a relation with a row for each call: its
  * values, under their names in snake case, and `nth`, its number. Each call is answered with the row of its number; undefined without one.
  *
- * While a run is under way the next calls wait and go together; a call that comes alone runs at once. No two calls of one run have the
+ * While two runs are under way the next calls wait and go together; a call that comes alone runs at once. No two calls of one run have the
  * same `key`. A run is one transaction: when the database refuses it, because of one call or by chance, each of its calls runs alone, and
  * the one at fault gets its own error. When nobody can tell what became of a run, each of its calls gets that error.
  */
@@ -45,19 +47,19 @@ export function gather<Values extends Record<string, unknown>, Row extends objec
   const queues = new WeakMap<Db, Queue<Values, Row>>()
 
   return (db, values) => {
-    const queue = queues.get(db) ?? { waiting: [], isRunning: false }
+    const queue = queues.get(db) ?? { waiting: [], running: 0 }
     queues.set(db, queue)
     const { promise, resolve, reject } = Promise.withResolvers<Row | undefined>()
     queue.waiting.push({ values, resolve, reject })
-    if (!queue.isRunning) void runAll(db, queue)
+    if (queue.running < lanes) void runAll(db, queue)
     return promise
   }
 
   async function runAll(db: Db, queue: Queue<Values, Row>): Promise<void> {
-    queue.isRunning = true
+    queue.running++
     try {
       while (queue.waiting.length > 0) {
-        // Those who ask in this same turn come along.
+        // Those who ask in this same turn come along (and may all have gone with the other run).
         await new Promise((resolve) => setImmediate(resolve))
         const chosen = new Map<unknown, Call<Values, Row>>()
         const later: Call<Values, Row>[] = []
@@ -66,10 +68,10 @@ export function gather<Values extends Record<string, unknown>, Row extends objec
           else later.push(call)
         }
         queue.waiting = later
-        await run(db, [...chosen.values()])
+        if (chosen.size > 0) await run(db, [...chosen.values()])
       }
     } finally {
-      queue.isRunning = false
+      queue.running--
     }
   }
 }
