@@ -4,14 +4,14 @@ import { cpus, loadavg, totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
 import packageJson from '../package.json' with { type: 'json' }
 import rustLibJson from '../rust-lib/package.json' with { type: 'json' }
-import { measureBrowser } from './crypto-browser.ts'
-import { measureHashes } from './crypto-hashes.ts'
-import { measureMerkle } from './crypto-merkle.ts'
-import { measurePricing } from './crypto-pricing.ts'
-import { measureSignatures } from './crypto-signatures.ts'
-import { measureStatements } from './crypto-statement.ts'
-import { type MadeStatements, makeStatements } from './crypto-statement-files.ts'
-import { type Aim, aimLines, type Plan, type Section } from './crypto-table.ts'
+import { measureBrowser } from './crypto/browser.ts'
+import { measureHashes } from './crypto/hashes.ts'
+import { measureMerkle } from './crypto/merkle.ts'
+import { measurePricing } from './crypto/pricing.ts'
+import { measureSignatures } from './crypto/signatures.ts'
+import { measureStatements } from './crypto/statement.ts'
+import { type MadeStatements, makeStatements } from './crypto/statement-files.ts'
+import { type Aim, aimLines, type Plan, type Section } from './crypto/table.ts'
 
 const parts: Record<string, (plan: Plan, made: () => Promise<MadeStatements>) => Promise<Section>> = {
   hashes: measureHashes,

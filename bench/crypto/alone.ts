@@ -1,8 +1,8 @@
-// One run in a process of its own, started by bench:crypto: crypto-alone.ts merkle <way> <leaves> <leaf bytes> | statement <engine> <file>
+// One run in a process of its own, started by bench:crypto: alone.ts merkle <way> <leaves> <leaf bytes> | statement <engine> <file>
 import { readFileSync } from 'node:fs'
-import { openNodeEngines } from './crypto-engines.ts'
-import { type Alone, peakMbOf } from './crypto-memory.ts'
-import { madeLeaves, openRootWays } from './crypto-root-ways.ts'
+import { openNodeEngines } from './engines.ts'
+import { type Alone, peakMbOf } from './memory.ts'
+import { madeLeaves, openRootWays } from './root-ways.ts'
 
 const [what, name, ...words] = process.argv.slice(2)
 

@@ -1,6 +1,6 @@
 // What an engine must say of made statements before it is timed. Runs in Node and in a browser; part of bench:crypto.
-import type { Engine } from '../rust-lib/js/engine.ts'
-import { mustEqual } from './crypto-rounds.ts'
+import type { Engine } from '../../rust-lib/js/engine.ts'
+import { mustEqual } from './rounds.ts'
 
 /** Where record `record` (from 1) of a statement begins. */
 const startOf = (record: number) => 176 + 93 * (record - 1)

@@ -1,6 +1,7 @@
 // What bench:crypto prints: markdown tables, ratios of rounds, aims with yes or no.
-import { type Taken, type Turns, takeTurns, type Way } from './crypto-rounds.ts'
-import { median } from './measure.ts'
+
+import { median } from '../measure.ts'
+import { type Taken, type Turns, takeTurns, type Way } from './rounds.ts'
 
 /** What a part is told. `isQuick`: sizes for a run of a minute, good for a look and for no claim. */
 export type Plan = { isQuick: boolean; turns: Turns }

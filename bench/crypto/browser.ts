@@ -1,16 +1,16 @@
 // The same in Chromium: Merkle root, signatures, and verifyStatement, with what a browser offers beside. Part of bench:crypto.
 import type { Browser, Page } from 'playwright-core'
 import { chromium } from 'playwright-core'
-import type { SignedMessage } from '../rust-lib/js/engine.ts'
-import { servePage } from './crypto-browser-server.ts'
-import { peakMbOf } from './crypto-memory.ts'
-import { referenceRoot } from './crypto-peers-node.ts'
-import { madeLeaves } from './crypto-root-ways.ts'
-import type { Taken } from './crypto-rounds.ts'
-import { batchSize, madeSignatures, withOneWrong } from './crypto-signatures.ts'
-import type { MadeStatements } from './crypto-statement-files.ts'
-import { brief, duration, durationOf, named, type Plan, perSecond, type Section, table, timesAsFast } from './crypto-table.ts'
-import { median } from './measure.ts'
+import type { SignedMessage } from '../../rust-lib/js/engine.ts'
+import { median } from '../measure.ts'
+import { servePage } from './browser-server.ts'
+import { peakMbOf } from './memory.ts'
+import { referenceRoot } from './peers-node.ts'
+import { madeLeaves } from './root-ways.ts'
+import type { Taken } from './rounds.ts'
+import { batchSize, madeSignatures, withOneWrong } from './signatures.ts'
+import type { MadeStatements } from './statement-files.ts'
+import { brief, duration, durationOf, named, type Plan, perSecond, type Section, table, timesAsFast } from './table.ts'
 
 const args = [
   '--headless',
@@ -108,9 +108,9 @@ async function openPage(browser: Browser, url: string): Promise<Page> {
   return page
 }
 
-/** Calls a function of crypto-browser-page.ts in the page. */
+/** Calls a function of browser-page.ts in the page. */
 function call<Answer>(page: Page, name: string, words?: object): Promise<Answer> {
-  return page.evaluate(async ([name, words]) => (await import('/bench/crypto-browser-page.ts' as string))[name](words), [
+  return page.evaluate(async ([name, words]) => (await import('/bench/crypto/browser-page.ts' as string))[name](words), [
     name,
     words,
   ] as const) as Promise<Answer>

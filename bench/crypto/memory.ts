@@ -19,9 +19,9 @@ export function peakMbOf(pid: number | 'self'): number {
   }
 }
 
-/** Runs `crypto-alone.ts` with these words. */
+/** Runs `alone.ts` with these words. */
 export function runAlone(what: 'merkle' | 'statement', words: (string | number)[]): Promise<Alone> {
-  const program = fileURLToPath(new URL('crypto-alone.ts', import.meta.url))
+  const program = fileURLToPath(new URL('alone.ts', import.meta.url))
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [program, what, ...words.map(String)], { stdio: ['ignore', 'pipe', 'inherit'] })
     const stop = () => child.kill()

@@ -1,11 +1,11 @@
 // Ed25519 verifications per second: 256 signatures of 256 keys, 256 of one key, and one alone. Part of bench:crypto.
 import { generateKeyPairSync, randomBytes, sign } from 'node:crypto'
-import type { SignedMessage } from '../rust-lib/js/engine.ts'
-import { openNodeEngines } from './crypto-engines.ts'
-import { verifyByNoble } from './crypto-peers.ts'
-import { keyObjectOf, openNodeNoble, verifyByNode, verifyByNodeThreads } from './crypto-peers-node.ts'
-import { mustEqual, type Taken, type Way } from './crypto-rounds.ts'
-import { brief, named, type Plan, perSecond, ratioAim, type Section, table, takeTurnsHere, timesAsFast } from './crypto-table.ts'
+import type { SignedMessage } from '../../rust-lib/js/engine.ts'
+import { openNodeEngines } from './engines.ts'
+import { verifyByNoble } from './peers.ts'
+import { keyObjectOf, openNodeNoble, verifyByNode, verifyByNodeThreads } from './peers-node.ts'
+import { mustEqual, type Taken, type Way } from './rounds.ts'
+import { brief, named, type Plan, perSecond, ratioAim, type Section, table, takeTurnsHere, timesAsFast } from './table.ts'
 
 export const batchSize = 256
 const cases = [

@@ -1,11 +1,11 @@
 // What bench:crypto runs inside Chromium: the same checks and turns as in Node, with the peers that a browser has.
-import type { Engine, SignedMessage } from '../rust-lib/js/engine.ts'
-import { javascriptEngine } from '../rust-lib/js/javascript-engine.ts'
-import { noblePrimitives } from '../rust-lib/js/noble-primitives.ts'
-import { openWasmEngine } from '../rust-lib/js/wasm-engine.ts'
-import { type HashWasm, merkleRootBy, openNoble, sharedHashers, verifyByNoble } from './crypto-peers.ts'
-import { madeBytes, mustEqual, type Taken, type Turns, takeTurns } from './crypto-rounds.ts'
-import { mustAccept, mustJudge } from './crypto-statement-check.ts'
+import type { Engine, SignedMessage } from '../../rust-lib/js/engine.ts'
+import { javascriptEngine } from '../../rust-lib/js/javascript-engine.ts'
+import { noblePrimitives } from '../../rust-lib/js/noble-primitives.ts'
+import { openWasmEngine } from '../../rust-lib/js/wasm-engine.ts'
+import { type HashWasm, merkleRootBy, openNoble, sharedHashers, verifyByNoble } from './peers.ts'
+import { madeBytes, mustEqual, type Taken, type Turns, takeTurns } from './rounds.ts'
+import { mustAccept, mustJudge } from './statement-check.ts'
 
 /** Modules come by the names that the page's import map knows. */
 const load = (specifier: string): Promise<unknown> => import(specifier)

@@ -1,11 +1,11 @@
 // Hashes per second by length: one message at a time, as a caller gets a digest, and many into one array. Part of bench:crypto.
 import { createHash, hash } from 'node:crypto'
-import type { DigestName } from '../rust-lib/js/engine.ts'
-import { type NamedEngine, openNodeEngines } from './crypto-engines.ts'
-import type { Hasher } from './crypto-peers.ts'
-import { openHashers, openNodeNoble } from './crypto-peers-node.ts'
-import { madeBytes, mustEqual, type Taken, type Way } from './crypto-rounds.ts'
-import { brief, fastest, named, type Plan, perSecond, type Section, table, takeTurnsHere, timesAsFast } from './crypto-table.ts'
+import type { DigestName } from '../../rust-lib/js/engine.ts'
+import { type NamedEngine, openNodeEngines } from './engines.ts'
+import type { Hasher } from './peers.ts'
+import { openHashers, openNodeNoble } from './peers-node.ts'
+import { madeBytes, mustEqual, type Taken, type Way } from './rounds.ts'
+import { brief, fastest, named, type Plan, perSecond, type Section, table, takeTurnsHere, timesAsFast } from './table.ts'
 
 const lengths = [
   { label: '64 B', bytes: 64, messages: 1024 },

@@ -1,11 +1,12 @@
 // The whole check of a statement in Node: a month of records, and a million, with the memory that they take. Part of bench:crypto.
-import { openNodeEngines } from './crypto-engines.ts'
-import { runAlone } from './crypto-memory.ts'
-import type { Taken } from './crypto-rounds.ts'
-import { mustAccept, mustJudge } from './crypto-statement-check.ts'
-import type { MadeStatements } from './crypto-statement-files.ts'
-import { brief, duration, durationOf, named, type Plan, type Section, table, takeTurnsHere, timesAsFast } from './crypto-table.ts'
-import { median } from './measure.ts'
+
+import { median } from '../measure.ts'
+import { openNodeEngines } from './engines.ts'
+import { runAlone } from './memory.ts'
+import type { Taken } from './rounds.ts'
+import { mustAccept, mustJudge } from './statement-check.ts'
+import type { MadeStatements } from './statement-files.ts'
+import { brief, duration, durationOf, named, type Plan, type Section, table, takeTurnsHere, timesAsFast } from './table.ts'
 
 /** Measures the three engines; noble is not given the million, which would take it a quarter of an hour. */
 export async function measureStatements({ turns }: Plan, made: MadeStatements): Promise<Section> {

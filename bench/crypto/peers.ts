@@ -1,5 +1,5 @@
 // The peers of bench:crypto that run in Node and in a browser: noble and hash-wasm, and a Merkle root over any hash.
-import type { DigestName, SignedMessage } from '../rust-lib/js/engine.ts'
+import type { DigestName, SignedMessage } from '../../rust-lib/js/engine.ts'
 
 /** Writes the digest of a message (32 bytes) into `target` at `at`. */
 export type HashTo = (message: Uint8Array, target: Uint8Array, at: number) => void

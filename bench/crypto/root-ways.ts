@@ -1,8 +1,8 @@
 // Every way to a Merkle root that bench:crypto knows in Node, by name.
-import { openNodeEngines } from './crypto-engines.ts'
-import { type Hasher, merkleRootBy } from './crypto-peers.ts'
-import { copyByBuffer, merkletreejsRoot, openHashers, openNodeNoble, openZeppelinRoot } from './crypto-peers-node.ts'
-import { madeBytes } from './crypto-rounds.ts'
+import { openNodeEngines } from './engines.ts'
+import { type Hasher, merkleRootBy } from './peers.ts'
+import { copyByBuffer, merkletreejsRoot, openHashers, openNodeNoble, openZeppelinRoot } from './peers-node.ts'
+import { madeBytes } from './rounds.ts'
 
 /** One way to a root. `most`: how many leaves it is given at most; it must be a power of two where only that gives the same root. */
 export type RootWay = { name: string; most?: number; rootOf: (leaves: Uint8Array, leafBytes: number) => Uint8Array }

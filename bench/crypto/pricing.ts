@@ -1,7 +1,7 @@
 // The exact price of a million samples: sum of floor(quantity x price / divisor). Part of bench:crypto.
-import { openNodeEngines } from './crypto-engines.ts'
-import type { Way } from './crypto-rounds.ts'
-import { brief, duration, named, type Plan, perSecond, type Section, table, takeTurnsHere, timesAsFast } from './crypto-table.ts'
+import { openNodeEngines } from './engines.ts'
+import type { Way } from './rounds.ts'
+import { brief, duration, named, type Plan, perSecond, type Section, table, takeTurnsHere, timesAsFast } from './table.ts'
 
 const secondsPerHour = 3600n
 

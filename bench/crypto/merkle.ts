@@ -1,10 +1,11 @@
 // The Merkle root of a million records, by every way there is, with the memory that each takes. Part of bench:crypto.
-import { runAlone } from './crypto-memory.ts'
-import { referenceRoot } from './crypto-peers-node.ts'
-import { madeLeaves, openRootWays, openZeppelin, type RootWay } from './crypto-root-ways.ts'
-import { mustEqual, type Taken, type Way } from './crypto-rounds.ts'
-import { brief, durationOf, fastest, named, type Plan, ratioAim, type Section, table, takeTurnsHere, timesAsFast } from './crypto-table.ts'
-import { median } from './measure.ts'
+
+import { median } from '../measure.ts'
+import { runAlone } from './memory.ts'
+import { referenceRoot } from './peers-node.ts'
+import { madeLeaves, openRootWays, openZeppelin, type RootWay } from './root-ways.ts'
+import { mustEqual, type Taken, type Way } from './rounds.ts'
+import { brief, durationOf, fastest, named, type Plan, ratioAim, type Section, table, takeTurnsHere, timesAsFast } from './table.ts'
 
 /** Measures roots over leaves of 118 and of 128 bytes; the first fill two blocks of SHA-256, the second three. */
 export async function measureMerkle({ isQuick, turns }: Plan): Promise<Section> {

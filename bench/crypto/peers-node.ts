@@ -5,10 +5,10 @@ import { pathToFileURL } from 'node:url'
 import { SimpleMerkleTree } from '@openzeppelin/merkle-tree'
 import { createSHA3, createSHA256 } from 'hash-wasm'
 import { MerkleTree } from 'merkletreejs'
-import type { DigestName, SignedMessage } from '../rust-lib/js/engine.ts'
-import { type CopyLeaf, type Hasher, type HashWasm, type Noble, openNoble, sharedHashers } from './crypto-peers.ts'
+import type { DigestName, SignedMessage } from '../../rust-lib/js/engine.ts'
+import { type CopyLeaf, type Hasher, type HashWasm, type Noble, openNoble, sharedHashers } from './peers.ts'
 
-const { resolve } = createRequire(new URL('../rust-lib/package.json', import.meta.url))
+const { resolve } = createRequire(new URL('../../rust-lib/package.json', import.meta.url))
 
 /** Where on this machine a module of rust-lib's own packages lies. */
 export function pathOfModule(specifier: string): string {

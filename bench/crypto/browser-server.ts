@@ -5,9 +5,9 @@ import type { AddressInfo } from 'node:net'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import ts from 'typescript'
-import { pathOfModule } from './crypto-peers-node.ts'
+import { pathOfModule } from './peers-node.ts'
 
-const root = fileURLToPath(new URL('..', import.meta.url))
+const root = fileURLToPath(new URL('../..', import.meta.url))
 /** Where the packages lie that the page imports by name. */
 const packages: Record<string, string> = {
   '/modules/@noble/hashes/': dirname(pathOfModule('@noble/hashes/sha2.js')),
@@ -47,7 +47,8 @@ function answerTo(path: string, files: Record<string, string>): { type: string; 
   if (path === '/') return { type: 'text/html', body: page }
   const file = files[path]
   if (file) return { type: 'application/octet-stream', body: readFileSync(file) }
-  if (/^\/(bench|rust-lib\/js)\/[a-z0-9-]+\.ts$/.test(path)) return { type: 'text/javascript', body: withoutTypes(join(root, path)) }
+  if (/^\/(bench|bench\/crypto|rust-lib\/js)\/[a-z0-9-]+\.ts$/.test(path))
+    return { type: 'text/javascript', body: withoutTypes(join(root, path)) }
   const folder = Object.keys(packages).find((each) => path.startsWith(each))
   const name = folder && path.slice(folder.length)
   if (!folder || !name || !/^[\w/-]+(\.[\w-]+)*\.js$/.test(name)) return undefined

@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { madeStatement } from './crypto-made-statement.ts'
+import { madeStatement } from './made-statement.ts'
 
 type InFile = { records: number; file: string }
 /** A small one for checks, one of a month and one that is long, which lies in its file only. */

@@ -1,8 +1,8 @@
 // A statement of as many 60-second records as one likes, hashed and signed by node:crypto alone, for bench:crypto.
 import { createHash, generateKeyPairSync, sign } from 'node:crypto'
-import type { Engine } from '../rust-lib/js/engine.ts'
-import { billFigures, prepayAtoms } from '../rust-lib/js/price.ts'
-import { encodeRecord, encodeStatement, firstPrevHash, leafHash, recordBytes } from '../rust-lib/js/statement.ts'
+import type { Engine } from '../../rust-lib/js/engine.ts'
+import { billFigures, prepayAtoms } from '../../rust-lib/js/price.ts'
+import { encodeRecord, encodeStatement, firstPrevHash, leafHash, recordBytes } from '../../rust-lib/js/statement.ts'
 
 const sha256 = (bytes: Uint8Array): Uint8Array => createHash('sha256').update(bytes).digest()
 
