@@ -33,6 +33,15 @@ test('calls of the same moment go together, each with its own answer', async () 
   expect(answers.map((answer) => answer?.together)).toEqual([3n, 3n, 3n])
 })
 
+test('many calls of the same moment are divided between both runs, few are not', async () => {
+  const togetherOf = async (count: number) => {
+    const answers = await Promise.all(Array.from({ length: count }, (_, n) => ask(`call ${n}`, n, 1)))
+    return answers.map((answer) => Number(answer?.together))
+  }
+  expect(await togetherOf(8)).toEqual(Array(8).fill(8))
+  expect(await togetherOf(20)).toEqual(Array(20).fill(10))
+})
+
 test('what comes during a run waits for the next one', async () => {
   const first = ask('a', 10, 5)
   await new Promise((resolve) => setTimeout(resolve, 0))
