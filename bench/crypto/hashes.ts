@@ -51,6 +51,12 @@ function figures(taken: Taken[][]): string[] {
   )
 }
 
+/** Messages of one length, one after the other in `input`. */
+function madeMessages({ bytes, messages }: Length): { input: Uint8Array; all: Uint8Array[] } {
+  const input = madeBytes(bytes * messages)
+  return { input, all: Array.from({ length: messages }, (_, index) => input.subarray(index * bytes, (index + 1) * bytes)) }
+}
+
 /** As a caller gets one digest: in the form that the library gives. */
 export function oneAtATime(
   digest: DigestName,
@@ -58,8 +64,7 @@ export function oneAtATime(
   hashers: readonly Hasher[],
   engines: readonly NamedEngine[],
 ): Way[] {
-  const input = madeBytes(bytes * messages)
-  const all = Array.from({ length: messages }, (_, index) => input.subarray(index * bytes, (index + 1) * bytes))
+  const { all } = madeMessages({ bytes, messages })
   const length = Uint32Array.of(bytes)
   const target = Buffer.alloc(32)
   const node: [string, (message: Uint8Array) => Uint8Array | string][] = [
@@ -99,8 +104,7 @@ export function manyAtOnce(
   hashers: readonly Hasher[],
   engines: readonly NamedEngine[],
 ): Way[] {
-  const input = madeBytes(bytes * messages)
-  const all = Array.from({ length: messages }, (_, index) => input.subarray(index * bytes, (index + 1) * bytes))
+  const { input, all } = madeMessages({ bytes, messages })
   const wanted = Buffer.concat(all.map((message) => reference(digest, message)))
   const sizes = new Uint32Array(messages).fill(bytes)
   const target = Buffer.alloc(32 * messages)
