@@ -12,12 +12,15 @@ export default defineConfig({
     exclude: ['**/node_modules/**', '**/.next/**', '**/.flow402/**'],
     testTimeout: 60_000,
     hookTimeout: 120_000,
+    // What a test waits for comes in a moment, or not at all: the wait is long so that a busy machine is not taken for a fault.
+    expect: { poll: { timeout: 20_000 } },
     pool: 'forks',
     projects: [
       {
         extends: true,
         test: {
           name: 'rooms',
+          setupFiles: ['__tests__/support/patient-queries.ts'],
           include: ['{packages,rust-lib,lib,api,gateway,clock,components,app,scripts,__tests__,db,bench}/**/*.test.{ts,tsx}'],
           exclude: ['**/node_modules/**', '**/.next/**', '**/.flow402/**', wholeHouse],
           maxWorkers: 2,

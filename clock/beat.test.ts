@@ -17,7 +17,7 @@ test('a wake-up during a run leads to one more run, and two runs never overlap',
   each.wake()
   each.wake()
   each.wake()
-  await vi.waitFor(() => expect(runs).toBe(2))
+  await expect.poll(() => runs).toBe(2)
   await each.stop()
   expect(most).toBe(1)
 })
@@ -31,7 +31,7 @@ test('work that found something looks again at once, and an error is not the end
     if (next instanceof Error) throw next
     return next ?? 0
   })
-  await vi.waitFor(() => expect(runs).toBeGreaterThan(3))
+  await expect.poll(() => runs).toBeGreaterThan(3)
   await each.stop()
   expect(said).toHaveBeenCalled()
   said.mockRestore()

@@ -68,12 +68,12 @@ beforeEach(async () => {
     controller.signal,
   )
   stop.abort = () => controller.abort()
-  await vi.waitFor(() => expect(stream).toBeDefined(), 5_000)
+  await expect.poll(() => stream).toBeDefined()
 })
 afterEach(async () => {
   // The market hangs up first: what a stopping agent still had to say would find a closed door.
   tunnels.session(nodeId)?.destroy()
-  await vi.waitFor(() => expect(tunnels.session(nodeId) === undefined).toBe(true))
+  await expect.poll(() => tunnels.session(nodeId) === undefined).toBe(true)
   stop.abort()
   await stop.done
   tunnels.close()
@@ -101,7 +101,7 @@ const told = (...reports: Report[]) => reports.map((report) => `${JSON.stringify
 
 test('usage that arrives together is taken in together, in its place among the other reports', async () => {
   stream?.write(told(heartbeat(1), usage(2), usage(3), usage(4), heartbeat(5), usage(6)))
-  await vi.waitFor(() => expect(acks).toEqual([1, 4, 5, 6]))
+  await expect.poll(() => acks).toEqual([1, 4, 5, 6])
   expect(taken).toEqual(['heartbeat', [2, 3, 4], 'heartbeat', [6]])
 })
 
@@ -109,13 +109,13 @@ test('nothing is acknowledged before it is committed, and what comes meanwhile c
   let release = () => undefined as unknown
   commit = () => new Promise((resolve) => (release = () => resolve(undefined)))
   stream?.write(told(usage(1)))
-  await vi.waitFor(() => expect(taken).toEqual([[1]]))
+  await expect.poll(() => taken).toEqual([[1]])
   for (let n = 2; n <= 40; n++) stream?.write(told(usage(n)))
   await new Promise((resolve) => setTimeout(resolve, 100))
   expect([acks, taken.length]).toEqual([[], 1])
   commit = async () => undefined
   release()
-  await vi.waitFor(() => expect(acks.at(-1)).toBe(40))
+  await expect.poll(() => acks.at(-1)).toBe(40)
   expect(taken.flat()).toEqual(Array.from({ length: 40 }, (_, index) => index + 1))
   expect(taken.length).toBeLessThan(10)
 })
@@ -126,14 +126,14 @@ test('a report that comes in pieces, between two letters of one character too, i
     stream?.write(bytes.subarray(at, at + 101))
     await new Promise((resolve) => setTimeout(resolve, 1))
   }
-  await vi.waitFor(() => expect(acks).toEqual([1, 2]))
+  await expect.poll(() => acks).toEqual([1, 2])
   expect(taken).toEqual([[1], 'heartbeat'])
 })
 
 test('what came before a line that is no report counts; the line ends the connection', async () => {
   const first = stream
   stream?.write(`${told(usage(1), usage(2))}what?\n${told(usage(3))}`)
-  await vi.waitFor(() => expect(first?.closed).toBe(true))
+  await expect.poll(() => first?.closed).toBe(true)
   expect(taken).toEqual([[1, 2]])
 })
 
@@ -143,7 +143,7 @@ test('what cannot be committed is tried again whole, and never acknowledged in p
     if (failures-- > 0) throw new Error('the database is away')
   }
   stream?.write(told(usage(1), usage(2)))
-  await vi.waitFor(() => expect(acks).toEqual([2]))
+  await expect.poll(() => acks).toEqual([2])
   expect(taken).toEqual([
     [1, 2],
     [1, 2],

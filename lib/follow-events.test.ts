@@ -1,5 +1,5 @@
 // Following events: every committed change is told, in order, even by transactions that end in another order than they began.
-import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import { freshDatabase } from '../__tests__/support/database.ts'
 import { type Db, openDatabase } from './db/client.ts'
 import { findEvents, findNewestEvent } from './db/events.ts'
@@ -45,7 +45,7 @@ test('J1: a change that is committed after later ones is told too, once each, an
   expect(await follow()).toEqual(new Set())
   await slow.commit().execute()
   // Transactions of other databases of this server hold events back too, for as long as they are open.
-  await vi.waitFor(async () => expect(await findEvents(db, start, 10)).toHaveLength(2), 10_000)
+  await expect.poll(() => findEvents(db, start, 10)).toHaveLength(2)
   const events = await findEvents(db, start, 10)
   expect(events.map(({ noun, nounId, fromStatus, toStatus }) => [noun, nounId.at(-1), fromStatus, toStatus])).toEqual([
     ['transfer', 'a', null, 'owed'],

@@ -159,7 +159,7 @@ test('a dispute is opened from the moment the books close until 24 hours after t
   const early = await dispute(rental.id)
   expect([...code(early), early.headers.get('retry-after')]).toEqual([409, 'books_open', '2'])
   await market.sql(`update rental set usage_closed_at = now() where id = '${rental.id}'`)
-  await expect.poll(() => market.tick().then(async () => (await market.ledger()).provider), { timeout: 20_000 }).not.toBe(0n)
+  await expect.poll(() => market.tick().then(async () => (await market.ledger()).provider)).not.toBe(0n)
   for (const wrong of [
     {},
     { reason: 'short' },

@@ -203,7 +203,7 @@ test('settle closes the books of an ended rental at once: 409 before it ends, 20
     await handIn()
     return (await settle()).status
   }
-  await expect.poll(settleOnceHandedIn, { timeout: 20_000 }).toBe(200)
+  await expect.poll(settleOnceHandedIn).toBe(200)
   const [row] = await market.sql(`select books_closed_at from rental where id = '${rental.id}'`)
   expect(row?.books_closed_at).toBeTruthy()
   const closed = (await settle()).body

@@ -42,7 +42,7 @@ test.each([1280, 375])('%i pixels wide: an offer becomes a machine with a termin
   expect(await watched.layoutShift(/^\/rentals\//)).toBeLessThanOrEqual(0.1)
   await type(page, limit, String(256 * 1024 * 1024))
   const left = await textOf(page, 'time-left')
-  await expect.poll(() => textOf(page, 'time-left'), { timeout: 5000 }).not.toBe(left)
+  await expect.poll(() => textOf(page, 'time-left')).not.toBe(left)
   await inspect(watched, 'running')
 
   await page.getByTestId('stop-button').click()
@@ -151,7 +151,7 @@ async function fund(page: Page): Promise<void> {
   await expect.poll(() => textOf(page, 'usdc-balance')).toContain('$0')
   expect(await page.getByTestId('pay-button').isDisabled()).toBe(true)
   await page.getByTestId('faucet-button').click()
-  await expect.poll(() => textOf(page, 'usdc-balance'), { timeout: 10_000 }).toContain('$10')
+  await expect.poll(() => textOf(page, 'usdc-balance')).toContain('$10')
 }
 
 async function rent(page: Page): Promise<void> {

@@ -1,6 +1,7 @@
 // Faults 1 to 3: one payment, sent again and again, in any wrapping, to two replicas at once, is one payment.
 import { decodePaymentSignatureHeader } from '@x402/core/http'
 import { afterAll, beforeAll, expect } from 'vitest'
+import { planFault } from '../support/chain-fault.ts'
 import { fault, shown, tally } from '../support/faults.ts'
 import { encodeHeader } from '../support/forged-payment.ts'
 import type { Answered } from '../support/house.ts'
@@ -57,12 +58,13 @@ fault(2, 'the same request retried after the client gave up waiting', async () =
   const before = (await house.balances()).renter
   const quoted = await house.quote()
   const header = await house.sign(quoted)
-  // The client hears nothing: its connection is given up while the market works.
+  // The client hears nothing: its connection is given up while the market still waits for the chain.
+  await planFault(house.chain.rpcUrl, { delayMs: 2_000 }, 'sendTransaction')
   const impatient = await fetch(`${house.first.url}/api/rentals`, {
     method: 'POST',
     headers: { 'content-type': 'application/json', 'payment-signature': header },
     body: JSON.stringify(quoted.request),
-    signal: AbortSignal.timeout(30),
+    signal: AbortSignal.timeout(500),
   }).then(
     () => 'answered',
     (error: Error) => error.name,

@@ -1,7 +1,7 @@
 // Tests of the terminal's connection against a real WebSocket server: the way in, bytes, resizes, reconnecting and the closing codes.
 import type { AddressInfo } from 'node:net'
 import { newId } from '@flow402/protocol/id'
-import { afterEach, expect, test, vi } from 'vitest'
+import { afterEach, expect, test } from 'vitest'
 import { type WebSocket, WebSocketServer } from 'ws'
 import { openTerminal, type TerminalConnection, type TerminalStatus } from './terminal-connection.ts'
 
@@ -59,10 +59,10 @@ test('it opens with the token as a subprotocol and the shell and size in the que
     socket.send(Buffer.from('# '))
   })
   const { connection, output, ids } = open(origin)
-  await vi.waitFor(() => expect(output).toEqual(['# ']))
+  await expect.poll(() => output).toEqual(['# '])
   connection.send(new TextEncoder().encode('ls\n'))
   connection.resize(100, 30)
-  await vi.waitFor(() => expect(got).toHaveLength(4))
+  await expect.poll(() => got).toHaveLength(4)
   expect(got).toEqual([
     `/api/rentals/${ids[0]}/terminal?terminal=${ids[1]}&cols=80&rows=24`,
     'flow402.terminal,bearer.secret',
@@ -78,8 +78,8 @@ test('a lost connection comes back to the same shell', async () => {
     if (nth === 1) socket.terminate()
   })
   const { statuses, reattached } = open(origin)
-  await vi.waitFor(() => expect(urls).toHaveLength(2), { timeout: 3000 })
-  await vi.waitFor(() => expect(statuses.at(-1)).toEqual({ kind: 'open' }))
+  await expect.poll(() => urls).toHaveLength(2)
+  await expect.poll(() => statuses.at(-1)).toEqual({ kind: 'open' })
   expect(urls[0]).toBe(urls[1])
   expect(reattached()).toBe(1)
 })
@@ -95,7 +95,7 @@ test.each([
     socket.close(code)
   })
   const { statuses } = open(origin)
-  await vi.waitFor(() => expect(statuses.at(-1)?.kind).toBe(kind))
+  await expect.poll(() => statuses.at(-1)?.kind).toBe(kind)
   await new Promise((resolve) => setTimeout(resolve, 600))
   expect(opened).toBe(1)
 })

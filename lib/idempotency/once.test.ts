@@ -68,7 +68,7 @@ test('W1: two replicas that get the same request at once do it once, and the oth
     once(on((index % 2) as 0 | 1), request, work).catch((error: Error) => void refused.push(error)),
   )
   // Whoever did not get the claim is answered while the work is still going on.
-  await expect.poll(() => refused.length, { timeout: 10_000 }).toBe(19)
+  await expect.poll(() => refused.length).toBe(19)
   finished.resolve()
   await Promise.all(tries)
   expect(refused).toEqual(Array(19).fill(refusal('idempotency_in_flight')))

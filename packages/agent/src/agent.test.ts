@@ -64,6 +64,7 @@ async function stop(rentalId: string, revision = 9) {
   return market.phase(rentalId, 'removed')
 }
 const container = (rentalId: string, epoch = 1) => runtime.inspect(`flow402-${rentalId}-${epoch}`)
+const readyAtOf = (rentalId: string) => Number(market.statuses(rentalId).find(({ phase }) => phase === 'ready')?.readyAt)
 
 /** Checks hashes, signatures, order and windows of a whole chain; answers its last second. */
 function checkedUsage(rentalId: string, epoch = 1): number {
@@ -116,14 +117,14 @@ beforeAll(async () => {
     process.env.DOCKER_HOST?.replace(/^unix:\/\//, '') ??
     [enginePaths(openHome(dir)).socket, '/var/run/docker.sock'].find((path) => existsSync(path))
   runtime = dockerRuntime(String(engine))
-}, 120_000)
+})
 
 afterAll(async () => {
   await killAgent('SIGTERM')
   await exited(start('engine', 'stop'))
   await market.close()
   rmSync(dir, { recursive: true, force: true })
-}, 60_000)
+})
 
 test('a second setup of the same home says so and keeps the enrolment', async () => {
   const config = readFileSync(join(dir, 'config.json'), 'utf8')
@@ -145,13 +146,13 @@ test('a second setup of the same home says so and keeps the enrolment', async ()
   expect(await exited(again)).toBe(0)
   expect(again.output()).toContain('already enrolled')
   expect(readFileSync(join(dir, 'config.json'), 'utf8')).toBe(config)
-}, 60_000)
+})
 
 test('a second agent of the same home refuses to run', async () => {
   const second = start('run')
   expect(await exited(second)).toBe(2)
   expect(second.output()).toContain('another agent')
-}, 20_000)
+})
 
 test('the self-test proves an out-of-memory kill and is the first report', () => {
   const report = market.reports[0]
@@ -182,7 +183,7 @@ test('a lease runs, answers, and ends with a signed final usage before it is rem
   expect(kinds).toEqual(['accepted', 'creating', 'starting', 'ready', 'usage', 'draining', 'removed'])
   const late = await market.request('POST', `/leases/${rentalId}/exec`, { argv: ['true'] }, await market.streamToken(rentalId, 'exec'))
   expect([late.status, late.json()]).toEqual([409, expect.objectContaining({ code: 'rental_cannot' })])
-}, 30_000)
+})
 
 test('exec ends a program and its children at the timeout, and cuts output at 1 MiB', async () => {
   const rentalId = await ready()
@@ -198,7 +199,7 @@ test('exec ends a program and its children at the timeout, and cuts output at 1 
   expect(loud).toMatchObject({ exitCode: 0, truncated: true, stderr: 'end\n' })
   expect(loud.stdout).toHaveLength(1024 * 1024)
   await stop(rentalId)
-}, 30_000)
+})
 
 test('a command is the workload: its output is the log, its exit ends the lease, and the log stays readable', async () => {
   const rentalId = newId('rental')
@@ -208,10 +209,11 @@ test('a command is the workload: its output is the log, its exit ends the lease,
   const followed = await market.request('GET', `/leases/${rentalId}/logs?follow=1`, undefined, await market.streamToken(rentalId, 'logs'))
   expect(followed.text).toBe('one\ntwo\nthree\n')
   expect(await market.phase(rentalId, 'removed')).toMatchObject({ end: 'exited', exitCode: 5 })
-  expect(checkedUsage(rentalId)).toBe(1)
+  expect(checkedUsage(rentalId)).toBeGreaterThanOrEqual(1)
+  expect(checkedUsage(rentalId)).toBeLessThanOrEqual((Date.now() - readyAtOf(rentalId)) / 1000)
   const kept = await market.request('GET', `/leases/${rentalId}/logs?tail=2`, undefined, await market.streamToken(rentalId, 'logs'))
   expect(kept.text).toBe('two\nthree\n')
-}, 30_000)
+})
 
 test('an image that holds nothing of ours runs: its own program, exec, terminal and deadline', async () => {
   const image = 'flow402-test/empty:1'
@@ -224,7 +226,7 @@ test('an image that holds nothing of ours runs: its own program, exec, terminal 
   expect(await market.phase(rentalId, 'removed')).toMatchObject({ end: 'exited', exitCode: 0 })
   const logs = await market.request('GET', `/leases/${rentalId}/logs`, undefined, await market.streamToken(rentalId, 'logs'))
   expect(logs.text).toBe('a b *\n')
-  const machine = await ready(3, { image })
+  const machine = await ready(6, { image })
   expect((await market.exec(machine, ['/.flow402/busybox', 'id', '-u'])).stdout).toBe('0\n')
   const stream = market.open(
     'POST',
@@ -241,7 +243,7 @@ test('an image that holds nothing of ours runs: its own program, exec, terminal 
   stream.write('echo $((6*7))\n')
   await shown
   expect(await market.phase(machine, 'removed')).toMatchObject({ end: 'paid_until' })
-}, 30_000)
+})
 
 test('a terminal is a shell on a tty that resizes and survives a broken line', async () => {
   const rentalId = await ready()
@@ -268,7 +270,7 @@ test('a terminal is a shell on a tty that resizes and survives a broken line', a
   second.stream.write('exit\n')
   await end
   await stop(rentalId)
-}, 30_000)
+})
 
 test('allocating twice the memory kills only that process; the lease and its neighbour live on', async () => {
   const [rentalId, neighbour] = await Promise.all([ready(), ready()])
@@ -277,7 +279,7 @@ test('allocating twice the memory kills only that process; the lease and its nei
   expect((await market.exec(rentalId, ['echo', 'alive'])).stdout).toBe('alive\n')
   expect((await market.exec(neighbour, ['echo', 'alive'])).stdout).toBe('alive\n')
   await Promise.all([stop(rentalId), stop(neighbour)])
-}, 30_000)
+})
 
 test('a fork bomb is stopped by the pids limit and does not outlive its lease', async () => {
   const rentalId = await ready()
@@ -286,7 +288,7 @@ test('a fork bomb is stopped by the pids limit and does not outlive its lease', 
   expect(bomb.stderr).toMatch(/fork/)
   expect((await container(rentalId))?.state).toBe('running')
   await stop(rentalId)
-}, 30_000)
+})
 
 test('neither the host nor the engine can be reached from inside, and the init cannot be tampered with', async () => {
   const server = createServer((socket) => socket.end('reached'))
@@ -316,7 +318,7 @@ test('neither the host nor the engine can be reached from inside, and the init c
   // TERM to PID 1 is the renter's own wish to end
   await market.exec(rentalId, ['sh', '-c', 'kill -TERM 1'])
   expect(await market.phase(rentalId, 'removed')).toMatchObject({ end: 'exited', exitCode: 143 })
-}, 30_000)
+})
 
 test('the disk quota is a hard limit', async () => {
   const rentalId = await ready()
@@ -324,18 +326,17 @@ test('the disk quota is a hard limit', async () => {
   expect(full.exitCode).not.toBe(0)
   expect(full.stderr).toMatch(/No space left/)
   await stop(rentalId)
-}, 30_000)
+})
 
 test('paid time ends by itself, an extension moves the end, and no second above is billed', async () => {
-  const [short, extended] = await Promise.all([ready(2), ready(2)])
-  await delay(1200)
-  await market.order({ rentalId: extended, revision: 2, desired: 'running', paidSeconds: 4 })
+  const [short, extended] = await Promise.all([ready(4), ready(4)])
+  await market.order({ rentalId: extended, revision: 2, desired: 'running', paidSeconds: 9 })
   expect(await market.phase(short, 'removed')).toMatchObject({ end: 'paid_until' })
-  expect(checkedUsage(short)).toBe(2)
+  expect(checkedUsage(short)).toBe(4)
   expect((await container(extended))?.state).toBe('running')
   expect(await market.phase(extended, 'removed')).toMatchObject({ end: 'paid_until' })
-  expect(checkedUsage(extended)).toBe(4)
-}, 30_000)
+  expect(checkedUsage(extended)).toBe(9)
+})
 
 test('stale orders change nothing, a higher epoch replaces a lower one', async () => {
   const rentalId = await ready(120)
@@ -352,7 +353,7 @@ test('stale orders change nothing, a higher epoch replaces a lower one', async (
   checkedUsage(rentalId, 1)
   await market.order({ rentalId, epoch: 2, revision: 2, desired: 'ended', paidSeconds: 60 })
   await market.phase(rentalId, 'removed', 2)
-}, 30_000)
+})
 
 test('an order to end what never was is answered with removed', async () => {
   const rentalId = newId('rental')
@@ -395,7 +396,7 @@ test('forged orders and tokens are refused', async () => {
   ).toBe(404)
   expect((await container(rentalId))?.state).toBe('running')
   await stop(rentalId, 60)
-}, 30_000)
+})
 
 test('an image that cannot be had fails the lease with a reason', async () => {
   const rentalId = newId('rental')
@@ -406,7 +407,7 @@ test('an image that cannot be had fails the lease with a reason', async () => {
   })
   expect(await market.phase(rentalId, 'removed')).toMatchObject({ readyAt: null })
   expect(market.usage(rentalId)).toEqual([])
-}, 60_000)
+})
 
 test('with the agent killed the container ends by itself when its time is over', async () => {
   const rentalId = await ready(3, { command: ['sh', '-c', 'trap "" TERM; while :; do sleep 1; done'] })
@@ -417,21 +418,21 @@ test('with the agent killed the container ends by itself when its time is over',
   await runAgent()
   expect(await market.phase(rentalId, 'removed')).toMatchObject({ end: 'paid_until' })
   expect(checkedUsage(rentalId)).toBe(3)
-}, 40_000)
+})
 
 test('a killed agent finds its containers again and goes on metering without gap or double', async () => {
   const rentalId = await ready(600)
-  const readyAt = Number(market.statuses(rentalId).find(({ phase }) => phase === 'ready')?.readyAt)
   const { pid } = (await container(rentalId)) ?? {}
   await killAgent()
   await delay(1500)
   await runAgent()
   expect((await container(rentalId))?.pid).toBe(pid)
   expect((await market.exec(rentalId, ['echo', 'adopted'])).stdout).toBe('adopted\n')
-  const orderedAt = Date.now()
+  const secondsAtLeast = (Date.now() - readyAtOf(rentalId)) / 1000 - 1
   await stop(rentalId)
-  expect(Math.abs(checkedUsage(rentalId) - (orderedAt - readyAt) / 1000)).toBeLessThanOrEqual(1)
-}, 30_000)
+  expect(checkedUsage(rentalId)).toBeGreaterThanOrEqual(secondsAtLeast)
+  expect(checkedUsage(rentalId)).toBeLessThanOrEqual((Date.now() - readyAtOf(rentalId)) / 1000)
+})
 
 test('an agent that is told to stop leaves paid containers running', async () => {
   const rentalId = await ready(600)
@@ -440,7 +441,7 @@ test('an agent that is told to stop leaves paid containers running', async () =>
   expect((await container(rentalId))?.state).toBe('running')
   await runAgent()
   await stop(rentalId)
-}, 30_000)
+})
 
 test('a kill in the middle of a start converges', async () => {
   const rentals = await Promise.all(
@@ -461,7 +462,7 @@ test('a kill in the middle of a start converges', async () => {
   await runAgent()
   await Promise.all(rentals.map((rentalId) => market.phase(rentalId, 'removed')))
   for (const rentalId of rentals) checkedUsage(rentalId)
-}, 60_000)
+})
 
 test('what belongs to no lease is removed at the start', async () => {
   const rentalId = newId('rental')
@@ -488,7 +489,7 @@ test('what belongs to no lease is removed at the start', async () => {
   expect(await runtime.inspect(name)).toBeNull()
   expect(isMounted(join(left, 'workspace'))).toBe(false)
   expect(readdirSync(join(dir, 'volumes'))).toEqual([])
-}, 30_000)
+})
 
 test('reports that were not acknowledged are sent again after a broken line, in order', async () => {
   market.acknowledging = false
@@ -510,4 +511,4 @@ test('reports that were not acknowledged are sent again after a broken line, in 
   market.disconnect()
   await market.until('a third line', () => market.connections > connections + 1)
   await stop(rentalId)
-}, 30_000)
+})

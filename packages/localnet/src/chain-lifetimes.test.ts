@@ -114,7 +114,7 @@ test('a transaction with a durable nonce outlives the blockhash window, and uses
   expect(chain.execute(first)).toMatchObject({ err: null })
   expect(chain.execute(second)).toEqual({ rejected: 'BlockhashNotFound', logs: [] })
   expect(chain.accounts.get(to)?.lamports).toBe(1_000_000n)
-}, 15_000)
+})
 
 test('a failing transaction uses its durable nonce up as well', async () => {
   const { chain, payer } = await openRich(slotMs)

@@ -15,9 +15,7 @@ afterAll(() => chain.stop())
 afterEach(() => chain.fault({ finalityStalls: false }))
 
 const untilFinal = (signature: string) =>
-  expect
-    .poll(async () => (await chain.call('getSignatureStatuses', [signature])).result.value[0].confirmationStatus, { timeout: 5_000 })
-    .toBe('finalized')
+  expect.poll(async () => (await chain.call('getSignatureStatuses', [signature])).result.value[0].confirmationStatus).toBe('finalized')
 
 /** A buyer whose money is final, on a chain whose finality stalls from here on. */
 async function openFinalPair() {
@@ -80,7 +78,7 @@ test('at every finalized slot the balance is what the final history of the accou
   }
   await paying
   expect(seen.size).toBeGreaterThan(3)
-}, 15_000)
+})
 
 test('an account that is not final yet is not there at finalized', async () => {
   await chain.fault({ finalityStalls: true })
@@ -94,7 +92,7 @@ test('an account that is not final yet is not there at finalized', async () => {
 test('the finalized slot stops while it stalls, and is back where it belongs right after', async () => {
   await chain.fault({ finalityStalls: true })
   const stalled = (await chain.call('getSlot', finalized)).result
-  await expect.poll(async () => (await chain.call('getSlot', confirmed)).result, { timeout: 5_000 }).toBeGreaterThan(stalled + 40)
+  await expect.poll(async () => (await chain.call('getSlot', confirmed)).result).toBeGreaterThan(stalled + 40)
   expect((await chain.call('getSlot', finalized)).result).toBe(stalled)
   expect((await chain.call('getBlockHeight', finalized)).result).toBe(stalled)
   expect((await chain.call('getEpochInfo', finalized)).result).toMatchObject({ absoluteSlot: stalled, blockHeight: stalled })

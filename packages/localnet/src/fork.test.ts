@@ -62,12 +62,10 @@ test('a dropped transaction can land again while its blockhash lives, and not af
   expect(await chain.usdcOf(seller.address)).toBe(10n)
 
   await chain.fault({ fork: signature })
-  await expect
-    .poll(() => chain.rpc.getBlockHeight({ commitment: 'processed' }).send(), { timeout: 10_000 })
-    .toBeGreaterThan(blockhash.lastValidBlockHeight)
+  await expect.poll(() => chain.rpc.getBlockHeight({ commitment: 'processed' }).send()).toBeGreaterThan(blockhash.lastValidBlockHeight)
   expect((await chain.call('sendTransaction', wire, base64)).error).toMatchObject({ data: { err: 'BlockhashNotFound' } })
   expect(await chain.usdcOf(seller.address)).toBe(0n)
-}, 15_000)
+})
 
 test('what a fork takes for good never lands again', async () => {
   const { buyer, seller } = await openPair()
@@ -106,7 +104,7 @@ test('a fork that takes one transaction alone lets the later ones land again, th
   const spends = await send(seller, buyer, 120n)
   const slotOf = async (signature: string) => (await chain.call('getTransaction', signature, confirmed)).result?.slot as number | undefined
   const slotBefore = (await slotOf(stays.signature)) ?? 0
-  await expect.poll(async () => (await chain.call('getSlot', confirmed)).result, { timeout: 5_000 }).toBeGreaterThan(slotBefore)
+  await expect.poll(async () => (await chain.call('getSlot', confirmed)).result).toBeGreaterThan(slotBefore)
 
   expect(await chain.fault({ fork: named.signature, alone: true })).toEqual({
     dropped: [named.signature],
@@ -153,9 +151,7 @@ test('a final transaction, an unknown one, and one whose account was drained sin
   expect(await drop(drained.signature)).toEqual({ status: 409, code: 'conflict' })
   expect(await drop(drained.signature.replace(/^./, (first) => (first === '2' ? '3' : '2')))).toEqual({ status: 404, code: 'not_found' })
   await chain.fault({ finalityStalls: false })
-  await expect
-    .poll(async () => (await chain.call('getSignatureStatuses', [final])).result.value[0].confirmationStatus, { timeout: 5_000 })
-    .toBe('finalized')
+  await expect.poll(async () => (await chain.call('getSignatureStatuses', [final])).result.value[0].confirmationStatus).toBe('finalized')
   expect(await drop(final)).toEqual({ status: 409, code: 'conflict' })
   expect((await chain.post('/fault', { fork: final, forever: 'yes' })).status).toBe(422)
 })
@@ -176,7 +172,7 @@ test('a subscriber is not told that a dropped transaction became final', async (
   const kept = await send(buyer, seller, 7n)
   await chain.fault({ finalityStalls: false })
 
-  await expect.poll(() => told, { timeout: 5_000 }).toContain(kept.signature)
+  await expect.poll(() => told).toContain(kept.signature)
   expect(told).not.toContain(dropped.signature)
   abort.abort()
   await listening
