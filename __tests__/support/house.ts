@@ -130,8 +130,14 @@ export async function openTestHouse(
   /** A request for the first machine's offer. */
   const request = (changes: Partial<RentalRequest> = {}): RentalRequest => ({ offerId: machine.offerId, units: 1, minutes: 10, ...changes })
 
+  /** Machines that are online have been heard of all the while, however slowly a test goes on. */
+  async function beHeard(): Promise<void> {
+    for (const each of machines) if (each.isConnected) await each.heartbeat()
+  }
+
   /** Asks for a price; throws when the answer is not a 402. */
   async function quote(body: unknown = request(), path = '/api/rentals', headers: Record<string, string> = {}): Promise<Quoted> {
+    await beHeard()
     const answer = await ask('POST', path, body, headers)
     const header = answer.headers.get('payment-required')
     if (answer.status !== 402 || !header) throw new Error(`expected a 402 but got ${answer.status}: ${answer.text}`)
@@ -216,7 +222,7 @@ export async function openTestHouse(
   /** Lets time pass for the market and its machines; the chain's own time does not move. Online machines send a heartbeat. */
   async function advance(ms: number): Promise<void> {
     aheadMs += ms
-    for (const each of machines) if (each.isConnected) await each.heartbeat()
+    await beHeard()
   }
 
   const paymentState = async (paymentId: string) => (await ask('GET', `/api/payments/${paymentId}`)).body.state
