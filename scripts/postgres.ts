@@ -16,6 +16,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { createServer } from 'node:net'
+import { totalmem } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -178,6 +179,9 @@ async function makeCluster(binaries: Binaries, place: Place, isDurable: boolean)
   renameSync(fresh, place.data)
 }
 
+/** How much of the machine's memory caches the database: an eighth, half a gigabyte at most. PostgreSQL takes it as it is needed. */
+const cacheMb = Math.min(512, Math.floor(totalmem() / 2 ** 23))
+
 async function startServer(
   binaries: Binaries,
   place: Place,
@@ -192,6 +196,7 @@ async function startServer(
       unix_socket_directories: '',
       max_connections: '100',
       checkpoint_timeout: '5min',
+      shared_buffers: `${cacheMb}MB`,
       ...(process.platform === 'win32' ? {} : { client_connection_check_interval: '10s' }),
       ...(isDurable ? {} : { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' }),
     }

@@ -142,6 +142,18 @@ describe('books with some of everything', () => {
       'a payment was settled by another transaction than is booked',
       async () => [`update payment set signature = 'other' where id = '${await nth('pay', 1)}'`],
     ],
+    [
+      'P1',
+      'two payments are booked with each other’s transaction',
+      async () => {
+        const [one, two] = [await nth('pay', 1), await nth('pay', 2)]
+        return [
+          `update ledger_transaction set signature = other.signature from ledger_transaction other
+           where ledger_transaction.kind = 'charge' and other.kind = 'charge'
+             and (ledger_transaction.external_id, other.external_id) in (('${one}', '${two}'), ('${two}', '${one}'))`,
+        ]
+      },
+    ],
     ['P1', 'a transaction may pay twice', () => ['alter table payment drop constraint payment_message_hash_key']],
     [
       'P2',
@@ -175,6 +187,16 @@ describe('books with some of everything', () => {
       'P6',
       'a transfer is owed and has a signature',
       async () => [`update transfer set signature = 'early' where id = '${await nth('trf', settled + 2)}'`],
+    ],
+    [
+      'P6',
+      'a refund went out with another transaction than is booked',
+      async () => [`update transfer set signature = 'other' where id = '${await nth('trf', 1)}'`],
+    ],
+    [
+      'P6',
+      'a refund is booked as a fee',
+      async () => [`update ledger_transaction set kind = 'fee' where kind = 'refund' and external_id = '${await nth('trf', 1)}'`],
     ],
     [
       'P7',
@@ -247,6 +269,17 @@ describe('books with some of everything', () => {
       `update rental set created_at = now() - interval '1 year' where id in ('${old}', '${ended}')`,
     )
     expect((await runAudit({ db, now: Date.now })).holds).toBe(true)
+    await close()
+  })
+
+  test('what is booked and not yet on a finalized block is right, and is counted', async () => {
+    await runStatements(
+      database.url,
+      `update escrow_movement set slot = null where external_id in ('${await nth('pay', 1)}', '${await nth('trf', 1)}')`,
+    )
+    const report = await runAudit({ db, now: Date.now })
+    expect(report.holds).toBe(true)
+    expect(report.lines.find(({ code }) => code === 'L8')?.figure).toContain('2 not final yet')
     await close()
   })
 

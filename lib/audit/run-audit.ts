@@ -13,7 +13,7 @@ const lanes = 2
 /** How long a payment may be undecided without a word why, in ms: the time of several tries. */
 export const patienceMs = 300_000
 
-/** Recomputes every invariant. Reads only; a market of a million ledger entries takes some three seconds of two cores. */
+/** Recomputes every invariant. Reads only; a market of a million ledger entries takes some two seconds of two cores. */
 export async function runAudit(deps: { db: Db; now: Now }): Promise<AuditReport> {
   const startedAt = performance.now()
   const nowMs = deps.now()

@@ -1,8 +1,7 @@
 // The audit's questions to the books: what every transaction sums to, and whether every rental's money closes to the atom.
-import { randomBytes } from 'node:crypto'
-import { sql } from 'kysely'
+import { type RawBuilder, sql } from 'kysely'
 import type { Tx } from '../db/client.ts'
-import { oneRow, type Wrong, wrong, wrongFrom } from './store.ts'
+import { newSalt, none, oneRow, type Wrong, weighed, wrong, wrongFrom } from './store.ts'
 
 export type EntrySums = {
   entries: bigint
@@ -12,28 +11,19 @@ export type EntrySums = {
 }
 
 /**
- * L1. One pass without a table of a million sums: each amount is weighed with a number that follows from its transaction, its currency and
- * a salt drawn for this audit. If every transaction sums to zero, so do all weighed amounts; if one does not, they do with a chance of
- * 2^-62 (two weights of 31 bits, amounts in two halves so that no product overflows). Only then are the sums taken one by one.
+ * L1. One pass without a table of a million sums: every amount is weighed with what follows from its transaction and its currency. If every
+ * transaction sums to zero, so does all that is weighed; only if it does not are the sums taken one by one.
  */
 export async function sumTransactions(tx: Tx): Promise<EntrySums> {
-  const salt = randomBytes(8).readBigInt64BE().toString()
+  const salt = newSalt()
   const row = await oneRow(
     tx,
     sql<{ entries: bigint; transactions: bigint; isBalanced: boolean }>`
-      select count(*) as entries, (select count(*) from ledger_transaction) as transactions,
-        coalesce(sum(a * low) + sum(a * high) * 1073741824 = 0 and sum(b * low) + sum(b * high) * 1073741824 = 0, true) as "isBalanced"
-      from (
-        select (weight >> 33) & 2147483647 as a, weight & 2147483647 as b, amount_atoms % 1073741824 as low, amount_atoms / 1073741824 as high
-        from (
-          select hashtextextended(transaction_id, hashtextextended(currency, ${salt}::bigint)) as weight, amount_atoms from ledger_entry offset 0
-        ) weighed
-      ) halves`,
+      select rows as entries, (select count(*) from ledger_transaction) as transactions, one = 0 and other = 0 as "isBalanced"
+      from (${weighed(sql`select hashtextextended(transaction_id, hashtextextended(currency, ${salt})) as weight, amount_atoms as atoms from ledger_entry`)}) all_entries`,
   )
   return { entries: row.entries, transactions: row.transactions, unbalanced: row.isBalanced ? none : await findUnbalanced(tx) }
 }
-
-const none: Wrong = { count: 0n, examples: [] }
 
 async function findUnbalanced(tx: Tx): Promise<Wrong> {
   const row = await oneRow(
@@ -64,69 +54,103 @@ export type BookSums = {
   transfers: Wrong
 }
 
-/** Everything that the books say of the escrow, held against payments, transfers and everything that touched the escrow. */
+/** What each posting moved in or out of the escrow. */
+const postedSql = sql`
+  select booked.kind, booked.external_id, booked.signature, each.escrow
+  from (select transaction_id, sum(amount_atoms)::bigint as escrow from ledger_entry where account = 'escrow' group by transaction_id) each
+  join ledger_transaction booked on booked.id = each.transaction_id`
+/** Movements that are final, and of which the books must say the same. */
+const isBookedSql = sql`slot is not null and fate in ('payment', 'transfer', 'unmatched', 'dust')`
+
+/**
+ * Everything that the books say of the escrow, held against payments, transfers and everything that touched the escrow. Both sides are
+ * weighed with their ids, kinds and signatures. What weighs the same is the same, row by row; only what does not is held against each other
+ * one by one, and may still be right: a payment that a fork took back under another signature.
+ */
 export async function sumEscrowPostings(tx: Tx): Promise<BookSums> {
+  const salt = newSalt()
+  const key = (...parts: RawBuilder<unknown>[]) =>
+    parts.reduce((seed, part) => sql`hashtextextended(coalesce(${part}, ''), ${seed})`, salt as RawBuilder<unknown>)
+  const [kind, externalId, id, signature] = [sql`kind::text`, sql`external_id`, sql`id`, sql`signature`]
   const row = await oneRow(
     tx,
     sql<Record<string, unknown>>`
-      with posted as materialized (
-        select booked.kind, booked.external_id, booked.signature, each.escrow
-        from (
-          select transaction_id, sum(amount_atoms)::bigint as escrow from ledger_entry where account = 'escrow' group by transaction_id
-        ) each
-        join ledger_transaction booked on booked.id = each.transaction_id
-      ), charge as (
-        select count(*) filter (where payment.status = 'settled') as settled,
-          ${wrong(
-            sql`case when payment.status = 'settled'
-              then charge.escrow is distinct from payment.amount_atoms or charge.signature is distinct from payment.signature or reversal.escrow is not null
-              else charge.escrow is not null and reversal.escrow is distinct from -charge.escrow end`,
-            sql`coalesce(payment.id, charge.external_id)`,
-            'charges',
-          )}
-        from payment
-        full join (select * from posted where kind = 'charge') charge on charge.external_id = payment.id
-        left join (select * from posted where kind = 'reversal') reversal on reversal.external_id = coalesce(payment.id, charge.external_id)
-      ), transferred as (
-        select count(*) filter (where transfer.status = 'confirmed') as confirmed,
-          ${wrong(
-            sql`case when transfer.status = 'confirmed'
-              then paid.escrow is distinct from -transfer.amount_atoms or paid.signature is distinct from transfer.signature or paid.kind <> transfer.kind::text
-              else paid.escrow is not null end`,
-            sql`coalesce(transfer.id, paid.external_id)`,
-            'transfers',
-          )}
-        from transfer
-        full join (select * from posted where kind in ('payout', 'fee', 'refund')) paid on paid.external_id = transfer.id
+      with posted as materialized (${postedSql}
+      ), unseen as materialized (
+        select signature, sum(posted.escrow)::bigint as escrow
+        from escrow_movement join posted using (signature) where slot is null group by signature
       ), moved as (
-        select count(movement.signature) filter (where movement.slot is not null) as movements,
-          coalesce(sum(movement.delta_atoms) filter (where movement.slot is not null), 0)::bigint as atoms,
-          ${wrong(
-            sql`movement.slot is not null and movement.fate in ('payment', 'transfer', 'unmatched', 'dust') and booked.escrow is distinct from movement.delta_atoms`,
-            sql`movement.signature`,
-            'misbooked',
-          )},
-          ${wrong(sql`movement.fate = 'unexplained'`, sql`movement.signature`, 'unexplained')},
-          count(booked.signature) filter (where movement.slot is null and booked.escrow <> 0) as unseen
-        from escrow_movement movement
-        full join (
-          select signature, sum(escrow)::bigint as escrow from posted where signature is not null group by signature
-        ) booked on booked.signature = movement.signature
+        select count(*) filter (where slot is not null) as movements,
+          coalesce(sum(delta_atoms) filter (where slot is not null), 0)::bigint as atoms,
+          ${wrong(sql`fate = 'unexplained'`, sql`signature`, 'unexplained')}
+        from escrow_movement
+      ), charged as (${weighed(sql`
+        select ${key(externalId, signature)} as weight, escrow as atoms from posted where kind in ('charge', 'reversal')`)}
+      ), paid as (${weighed(sql`
+        select ${key(id, signature)} as weight, amount_atoms as atoms from payment where status = 'settled'`)}
+      ), sent as (${weighed(sql`
+        select ${key(externalId, signature, kind)} as weight, -escrow as atoms from posted where kind in ('payout', 'fee', 'refund')`)}
+      ), confirmed as (${weighed(sql`
+        select ${key(id, signature, kind)} as weight, amount_atoms as atoms from transfer where status = 'confirmed'`)}
+      ), said as (${weighed(sql`
+        select ${key(signature)} as weight, escrow as atoms from posted where signature is not null`)}
+      ), seen as (${weighed(sql`
+        select ${key(signature)} as weight, delta_atoms as atoms from escrow_movement where ${isBookedSql}
+        union all select ${key(signature)}, escrow from unseen`)}
       )
-      select * from charge, transferred, moved`,
+      select moved.*, (select count(*) from unseen where escrow <> 0) as unseen, paid.rows as settled, confirmed.rows as confirmed,
+        (charged.one, charged.other) = (paid.one, paid.other) as is_charged,
+        (sent.one, sent.other) = (confirmed.one, confirmed.other) as is_sent,
+        (said.one, said.other) = (seen.one, seen.other) as is_booked
+      from moved, charged, paid, sent, confirmed, said, seen`,
   )
   return {
     settledPayments: row.settled as bigint,
-    charges: wrongFrom(row, 'charges'),
+    charges: row.is_charged ? none : await findWrong(tx, wrongCharges),
     movements: row.movements as bigint,
     movedAtoms: row.atoms as bigint,
-    misbooked: wrongFrom(row, 'misbooked'),
+    misbooked: row.is_booked ? none : await findWrong(tx, wrongMovements),
     unexplained: wrongFrom(row, 'unexplained'),
     unseen: row.unseen as bigint,
     confirmedTransfers: row.confirmed as bigint,
-    transfers: wrongFrom(row, 'transfers'),
+    transfers: row.is_sent ? none : await findWrong(tx, wrongTransfers),
   }
 }
+
+async function findWrong(tx: Tx, comparison: RawBuilder<unknown>): Promise<Wrong> {
+  const row = await oneRow(tx, sql<Record<string, unknown>>`with posted as materialized (${postedSql}) ${comparison}`)
+  return wrongFrom(row, 'wrong')
+}
+
+const wrongCharges = sql`
+  select ${wrong(
+    sql`case when payment.status = 'settled'
+      then charge.escrow is distinct from payment.amount_atoms or charge.signature is distinct from payment.signature or reversal.escrow is not null
+      else charge.escrow is not null and reversal.escrow is distinct from -charge.escrow end`,
+    sql`coalesce(payment.id, charge.external_id)`,
+    'wrong',
+  )}
+  from payment
+  full join (select * from posted where kind = 'charge') charge on charge.external_id = payment.id
+  left join (select * from posted where kind = 'reversal') reversal on reversal.external_id = coalesce(payment.id, charge.external_id)`
+
+const wrongTransfers = sql`
+  select ${wrong(
+    sql`case when transfer.status = 'confirmed'
+      then paid.escrow is distinct from -transfer.amount_atoms or paid.signature is distinct from transfer.signature or paid.kind <> transfer.kind::text
+      else paid.escrow is not null end`,
+    sql`coalesce(transfer.id, paid.external_id)`,
+    'wrong',
+  )}
+  from transfer
+  full join (select * from posted where kind in ('payout', 'fee', 'refund')) paid on paid.external_id = transfer.id`
+
+const wrongMovements = sql`
+  select ${wrong(sql`booked.escrow is distinct from movement.delta_atoms`, sql`movement.signature`, 'wrong')}
+  from (select signature, delta_atoms from escrow_movement where ${isBookedSql}) movement
+  left join (
+    select signature, sum(escrow)::bigint as escrow from posted where signature is not null group by signature
+  ) booked using (signature)`
 
 /** The seconds that are billed: nothing before it ran, at least a minute once it did, never more than was paid for. */
 const billedSecondsSql = sql`case when started_at is null then 0 else least(greatest(metered_seconds, 60), minutes * 60) end`
@@ -193,7 +217,7 @@ export async function sumRentals(tx: Tx): Promise<RentalSums> {
           coalesce(sum(entry.amount_atoms) filter (where kind = 'unmatched'), 0)::bigint as late
         from ledger_transaction join ledger_entry entry on entry.transaction_id = ledger_transaction.id and entry.account = 'held'
         where kind in ('reversal', 'unmatched') and rental_id is not null group by rental_id
-      ), book as materialized (
+      ), book as (
         select rental.id, rental.books_closed_at is not null as is_closed, rental.prepaid_atoms, rental.charged_atoms, rental.refund_atoms,
           rental.payout_atoms, rental.fee_atoms, rental.fee_bps, coalesce(each.total, 0) as total, coalesce(each.held, 0) as held,
           coalesce(each.came, 0) as came, coalesce(each.earned, 0) as earned, coalesce(each.kept, 0) as kept,
@@ -206,14 +230,15 @@ export async function sumRentals(tx: Tx): Promise<RentalSums> {
         left join paid on paid.rental_id = rental.id
         left join undone on undone.rental_id = rental.id
         left join dispute on dispute.rental_id = rental.id
-      ), judged as materialized (
+        offset 0
+      ), judged as (
         select *,
           total <> 0 or came - undone <> paid or prepaid_atoms <> paid or held <> case when is_closed then 0 else -paid end as is_unclosed,
           is_closed and (charged_atoms + refund_atoms <> prepaid_atoms or charged_atoms < 0 or charged_atoms > prepaid_atoms
             or -returned - dispute_refunded - late <> refund_atoms or -earned - dispute_returned - kept <> charged_atoms) as is_misdivided,
           is_closed and (charged_atoms <> charge or fee_atoms <> ${feeSql} or payout_atoms <> charge - fee_atoms or -kept <> fee_atoms)
             as is_mischarged
-        from book
+        from book offset 0
       ), books as (
         select count(*) as rentals, count(*) filter (where is_closed) as closed, coalesce(sum(paid), 0)::bigint as paid_atoms,
           coalesce(sum(charged_atoms), 0)::bigint as charged_atoms, coalesce(sum(refund_atoms), 0)::bigint as refunded_atoms,

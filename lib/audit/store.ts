@@ -1,4 +1,5 @@
 // One instant of the database, read by several connections at once.
+import { randomBytes } from 'node:crypto'
 import { type RawBuilder, sql } from 'kysely'
 import type { Db, Tx } from '../db/client.ts'
 
@@ -61,6 +62,8 @@ export async function oneRow<R>(tx: Tx, query: RawBuilder<R>): Promise<R> {
 /** How many are wrong, and up to three of them. */
 export type Wrong = { count: bigint; examples: string[] }
 
+export const none: Wrong = { count: 0n, examples: [] }
+
 /** Columns `<name>` and `<name>_examples`: rows for which `when` is true, and up to three of their ids. */
 export function wrong(when: RawBuilder<unknown>, id: RawBuilder<unknown>, name: string): RawBuilder<unknown> {
   const examples = sql.ref(`${name}_examples`)
@@ -70,4 +73,22 @@ export function wrong(when: RawBuilder<unknown>, id: RawBuilder<unknown>, name: 
 /** What `wrong` selected. */
 export function wrongFrom(row: Record<string, unknown>, name: string): Wrong {
   return { count: BigInt(row[name] as bigint), examples: (row[`${name}_examples`] as string[] | null) ?? [] }
+}
+
+/** A number drawn for one audit, for hashtextextended: nobody can write rows whose weights cancel each other. */
+export const newSalt = (): RawBuilder<bigint> => sql`${randomBytes(8).readBigInt64BE().toString()}::bigint`
+
+/**
+ * Of rows `(weight bigint, atoms bigint)`: how many (`rows`), and the sums of their atoms weighed with two numbers of 31 bits (`one`, `other`),
+ * from an even hash of a key. When both sums of two relations are equal, so are the sums of their atoms under every single key, but for a
+ * chance of 2^-62. Atoms are taken in two halves, so that no product overflows.
+ */
+export function weighed(rows: RawBuilder<unknown>): RawBuilder<unknown> {
+  return sql`
+    select count(*) as rows, coalesce(sum(a * low) + sum(a * high) * 1073741824, 0) as one,
+      coalesce(sum(b * low) + sum(b * high) * 1073741824, 0) as other
+    from (
+      select (weight >> 33) & 2147483647 as a, weight & 2147483647 as b, atoms % 1073741824 as low, atoms / 1073741824 as high
+      from (select * from (${rows}) each offset 0) keyed
+    ) halves`
 }
