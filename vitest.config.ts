@@ -10,10 +10,10 @@ export default defineConfig({
     environment: 'node',
     globalSetup: ['__tests__/support/global-setup.ts'],
     exclude: ['**/node_modules/**', '**/.next/**', '**/.flow402/**'],
-    testTimeout: 60_000,
+    testTimeout: 120_000,
     hookTimeout: 120_000,
     // What a test waits for comes in a moment, or not at all: the wait is long so that a busy machine is not taken for a fault.
-    expect: { poll: { timeout: 20_000 } },
+    expect: { poll: { timeout: 40_000 } },
     pool: 'forks',
     projects: [
       {
@@ -32,7 +32,6 @@ export default defineConfig({
         test: {
           name: 'house',
           include: [wholeHouse],
-          testTimeout: 120_000,
           maxWorkers: 1,
           fileParallelism: false,
           sequence: { groupOrder: 2 },

@@ -45,17 +45,14 @@ test('a rental that is extended, money that came for nothing, dust, and a paymen
   await market.stop(rental.id)
   await expectClean()
   await expect
-    .poll(
-      async () => {
-        await market.tick()
-        await market.advance(3_000)
-        await expectClean()
-        const [open] = await market.sql(`select count(*)::int as n from transfer where status <> 'confirmed'`)
-        const [paid] = await market.sql(`select count(*)::int as n from transfer`)
-        return [paid?.n, open?.n]
-      },
-      { timeout: 40_000 },
-    )
+    .poll(async () => {
+      await market.tick()
+      await market.advance(3_000)
+      await expectClean()
+      const [open] = await market.sql(`select count(*)::int as n from transfer where status <> 'confirmed'`)
+      const [paid] = await market.sql(`select count(*)::int as n from transfer`)
+      return [paid?.n, open?.n]
+    })
     .toEqual([5, 0])
   await market.until(rental.id, 'settled')
   expect((await market.ask('POST', '/api/admin/reserve-checks', undefined, admin)).body).toMatchObject({ differenceAtoms: '0' })

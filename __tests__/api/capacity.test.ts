@@ -100,4 +100,4 @@ test('a hundred buyers of the last unit: one gets it, ninety-nine are told sold_
   } finally {
     await market.close()
   }
-}, 120_000)
+})

@@ -37,13 +37,10 @@ async function ended(): Promise<string> {
   await market.machine.use(rental.id, 300)
   await market.stop(rental.id)
   await expect
-    .poll(
-      async () => {
-        await market.tick()
-        return (await market.sql(`select books_closed_at from rental where id = '${rental.id}'`))[0]?.books_closed_at
-      },
-      { timeout: 20_000 },
-    )
+    .poll(async () => {
+      await market.tick()
+      return (await market.sql(`select books_closed_at from rental where id = '${rental.id}'`))[0]?.books_closed_at
+    })
     .not.toBeNull()
   return rental.id
 }
@@ -63,14 +60,11 @@ async function expectCleanAudit(): Promise<void> {
 /** Ticks until nothing is owed any more. */
 async function untilPaid(): Promise<void> {
   await expect
-    .poll(
-      async () => {
-        await market.advance(3_000)
-        await market.tick()
-        return (await market.sql(`select count(*)::int as n from transfer where status <> 'confirmed'`))[0]?.n
-      },
-      { timeout: 25_000 },
-    )
+    .poll(async () => {
+      await market.advance(3_000)
+      await market.tick()
+      return (await market.sql(`select count(*)::int as n from transfer where status <> 'confirmed'`))[0]?.n
+    })
     .toBe(0)
 }
 

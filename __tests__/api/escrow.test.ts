@@ -148,7 +148,7 @@ describe('finality', () => {
     expect(settled).toMatchObject({ endReason: 'payment_reversed', prepaidAtoms: '0', chargedAtoms: '0', refundAtoms: '0' })
     expect(await market.balances()).toEqual(before)
     expect(await books()).toEqual(booksBefore)
-  }, 90_000)
+  })
 })
 
 describe('L8: the reserves', () => {
@@ -255,5 +255,5 @@ describe('scanning', () => {
     expect(two === undefined || two.isComplete).toBe(true)
     const sum = 130n * 100n + (129n * 130n) / 2n
     expect((await books()).unmatched).toBe(before - sum)
-  }, 90_000)
+  })
 })

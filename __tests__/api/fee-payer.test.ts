@@ -90,14 +90,11 @@ test('what it spent in a day pauses new quotes until the day is over, also when 
     await thrifty.stop(rental.id)
     await thrifty.until(rental.id, 'settled')
     await expect
-      .poll(
-        async () => {
-          await thrifty.tick()
-          await lookAgain(thrifty)
-          return (await ask(thrifty)).body.code
-        },
-        { timeout: 20_000 },
-      )
+      .poll(async () => {
+        await thrifty.tick()
+        await lookAgain(thrifty)
+        return (await ask(thrifty)).body.code
+      })
       .toBe('quotes_paused')
     await thrifty.advance(86_400_000)
     expect((await ask(thrifty)).status).toBe(402)

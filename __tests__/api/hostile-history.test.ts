@@ -106,7 +106,7 @@ test('a transfer with a payment’s memo that names the escrow through a lookup 
     await planFault(market.chain.rpcUrl, {}, 'sendTransaction')
   }
   expect(await market.unitsReserved()).toBe(held)
-}, 60_000)
+})
 
 test('a transfer with a payment’s memo and another amount is not that payment, which settles', async () => {
   const wallet = await market.wallet()
@@ -129,4 +129,4 @@ test('a transfer that fails under a payment’s memo does not fail that payment:
   expect(await market.untilDecided(quoted.paid.paymentId)).toBe('settled')
   expect((await market.pay(quoted.request, header)).status).toBe(201)
   expect(await market.usdcOf(buyer.address)).toBe(40_000n)
-}, 60_000)
+})

@@ -58,7 +58,7 @@ test('below the minimum earnings wait, and the rental settles with a receipt tha
   expect((await market.balances()).provider).toBe(before + 14_250n)
   expect(await market.sql(`select count(*)::int as n from transfer where kind = 'payout'`)).toEqual([{ n: 1 }])
   expect(await market.ledger()).toEqual(emptyBooks)
-}, 90_000)
+})
 
 test('two workers at once bundle every earning into one transfer only', async () => {
   expect((await choose('0', 0)).status).toBe(200)
@@ -82,7 +82,7 @@ test('two workers at once bundle every earning into one transfer only', async ()
   expect(sums?.paid).toBe(sums?.earned)
   for (const id of ids) await market.until(id, 'settled')
   expect(await market.ledger()).toEqual(emptyBooks)
-}, 90_000)
+})
 
 test('with an interval the next payout waits for it', async () => {
   expect((await choose('0', 3600)).status).toBe(200)
@@ -96,7 +96,7 @@ test('with an interval the next payout waits for it', async () => {
   while ((await payouts()).owedAtoms !== '0' && Date.now() < giveUpAt) await market.tick()
   while ((await payouts()).onItsWayAtoms !== '0' && Date.now() < giveUpAt) await market.tick()
   expect((await market.balances()).provider).toBe(before + 4_750n)
-}, 60_000)
+})
 
 test('a payout that cannot arrive stays owed and visible, keeps nobody waiting for a receipt, and goes out when it can', async () => {
   expect((await choose('0', 0)).status).toBe(200)
@@ -119,4 +119,4 @@ test('a payout that cannot arrive stays owed and visible, keeps nobody waiting f
   }
   expect((await market.balances()).provider).toBe(before + 4_750n)
   expect(await market.ledger()).toEqual(emptyBooks)
-}, 90_000)
+})

@@ -24,16 +24,13 @@ const client = () => market.client()
 /** Lets the market work and compares chain with books until the newest snapshot is of this owed sum. */
 async function untilOwed(atoms: bigint): Promise<void> {
   await expect
-    .poll(
-      async () => {
-        await market.tick()
-        await market.advance(11_000)
-        const check = await market.ask('POST', '/api/admin/reserve-checks', undefined, admin)
-        expect(check.status).toBe(200)
-        return (await client().reserves()).snapshot?.liabilitiesAtoms
-      },
-      { timeout: 25_000 },
-    )
+    .poll(async () => {
+      await market.tick()
+      await market.advance(11_000)
+      const check = await market.ask('POST', '/api/admin/reserve-checks', undefined, admin)
+      expect(check.status).toBe(200)
+      return (await client().reserves()).snapshot?.liabilitiesAtoms
+    })
     .toBe(atoms.toString())
 }
 

@@ -314,14 +314,11 @@ fault(58, 'the database restored from a backup', async () => {
   await market.stop(ended)
   const isClosed = async () => (await market.sql(`select 1 from rental where id = '${ended}' and books_closed_at is not null`)).length === 1
   await expect
-    .poll(
-      async () => {
-        for (const verb of [sendUnsentOrders, scanEscrow, checkStatements, closeBooks, payOutEarnings] as const) await verb(market.house)
-        await market.idle()
-        return isClosed()
-      },
-      { timeout: 20_000 },
-    )
+    .poll(async () => {
+      for (const verb of [sendUnsentOrders, scanEscrow, checkStatements, closeBooks, payOutEarnings] as const) await verb(market.house)
+      await market.idle()
+      return isClosed()
+    })
     .toBe(true)
   await payOutEarnings(market.house)
   expect((await transfersOf(ended)).map(({ status }) => status)).toEqual(['owed', 'owed', 'owed'])

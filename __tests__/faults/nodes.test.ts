@@ -40,7 +40,7 @@ async function untilPast(paymentId: string): Promise<void> {
     const heights = await Promise.all(nodes.map((rpc) => rpc.getBlockHeight({ commitment: 'finalized' }).send()))
     return heights.some((height) => height > BigInt(String(row?.height)))
   }
-  await expect.poll(isPast, { timeout: 30_000 }).toBe(true)
+  await expect.poll(isPast).toBe(true)
 }
 /** What the market says of a payment after several looks at it. */
 async function afterLooks(paymentId: string): Promise<unknown> {

@@ -1,4 +1,4 @@
-// One instant of the database, read by several connections at once.
+// How the audit asks: one instant of the database, read by several connections at once; what is wrong in it, and what weighs the same.
 import { randomBytes } from 'node:crypto'
 import { type RawBuilder, sql } from 'kysely'
 import type { Db, Tx } from '../db/client.ts'

@@ -77,7 +77,7 @@ test('a duplicate is refused after two thousand other transactions', async () =>
   expect(chain.history.all()).toHaveLength(2_002)
 
   expect(chain.execute(first)).toEqual({ rejected: 'AlreadyProcessed', logs: [] })
-}, 30_000)
+})
 
 async function openNonce(chain: Chain, payer: KeyPairSigner): Promise<Address> {
   const nonce = await generateKeyPairSigner()

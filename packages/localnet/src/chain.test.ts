@@ -174,11 +174,11 @@ test('the history of an address is newest first, in pages, with memos and with c
   const newest = await page({ limit: 3 })
   expect(newest.map((one) => one.signature)).toEqual(sent)
   expect(newest.map((one) => one.memo)).toEqual(['[5] three', '[8] zwei €', '[3] one'])
-  expect(Math.abs((newest[0]?.blockTime ?? 0) - Date.now() / 1000)).toBeLessThan(3)
+  expect(Math.abs((newest[0]?.blockTime ?? 0) - Date.now() / 1000)).toBeLessThan(60)
   expect((await page({ before: sent[0], limit: 1 })).map((one) => one.signature)).toEqual([sent[1]])
   expect((await page({ until: sent[2] })).map((one) => one.signature)).toEqual(sent.slice(0, 2))
   await expect
-    .poll(async () => (await page({ commitment: 'finalized', limit: 1 }))[0], { timeout: 5_000 })
+    .poll(async () => (await page({ commitment: 'finalized', limit: 1 }))[0])
     .toMatchObject({ signature: sent[0], confirmationStatus: 'finalized' })
 })
 

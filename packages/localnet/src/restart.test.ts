@@ -146,15 +146,12 @@ test('it ends when its parent goes away', async () => {
   const pid = Number(parent.stdout)
   expect(pid).toBeGreaterThan(0)
   await expect
-    .poll(
-      () => {
-        try {
-          return process.kill(pid, 0)
-        } catch {
-          return false
-        }
-      },
-      { timeout: 5_000 },
-    )
+    .poll(() => {
+      try {
+        return process.kill(pid, 0)
+      } catch {
+        return false
+      }
+    })
     .toBe(false)
 })
