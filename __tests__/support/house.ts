@@ -17,6 +17,7 @@ import { readEnv } from '../../lib/env.ts'
 import { sumAccounts } from '../../lib/ledger/store.ts'
 import { endDueRentals } from '../../lib/metering/end-due-rentals.ts'
 import { inviteNode } from '../../lib/nodes/invite-node.ts'
+import { markNodeSeen } from '../../lib/nodes/mark-node-seen.ts'
 import { reconcilePayments } from '../../lib/payments/reconcile-payments.ts'
 import { scanEscrow } from '../../lib/payments/scan-escrow.ts'
 import { signerFromSeed } from '../../lib/payments/x402-chain.ts'
@@ -130,9 +131,9 @@ export async function openTestHouse(
   /** A request for the first machine's offer. */
   const request = (changes: Partial<RentalRequest> = {}): RentalRequest => ({ offerId: machine.offerId, units: 1, minutes: 10, ...changes })
 
-  /** Machines that are online have been heard of all the while, however slowly a test goes on. */
+  /** Machines that are online have been heard of all the while, however slowly a test goes on. A database that is away hears nothing. */
   async function beHeard(): Promise<void> {
-    for (const each of machines) if (each.isConnected) await each.heartbeat()
+    for (const each of machines) if (each.isConnected) await markNodeSeen(house, each.nodeId).catch(() => undefined)
   }
 
   /** Asks for a price; throws when the answer is not a 402. */
@@ -222,7 +223,7 @@ export async function openTestHouse(
   /** Lets time pass for the market and its machines; the chain's own time does not move. Online machines send a heartbeat. */
   async function advance(ms: number): Promise<void> {
     aheadMs += ms
-    await beHeard()
+    for (const each of machines) if (each.isConnected) await each.heartbeat()
   }
 
   const paymentState = async (paymentId: string) => (await ask('GET', `/api/payments/${paymentId}`)).body.state
