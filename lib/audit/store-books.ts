@@ -1,7 +1,7 @@
 // The audit's questions to the books: what every transaction sums to, and whether every rental's money closes to the atom.
 import { type RawBuilder, sql } from 'kysely'
 import type { Tx } from '../db/client.ts'
-import { newSalt, none, oneRow, type Wrong, weighed, wrong, wrongFrom } from './store.ts'
+import { findWrong, newSalt, none, oneRow, type Wrong, weighed, weightOf, wrong, wrongFrom } from './store.ts'
 
 export type EntrySums = {
   entries: bigint
@@ -20,19 +20,18 @@ export async function sumTransactions(tx: Tx): Promise<EntrySums> {
     tx,
     sql<{ entries: bigint; transactions: bigint; isBalanced: boolean }>`
       select rows as entries, (select count(*) from ledger_transaction) as transactions, one = 0 and other = 0 as "isBalanced"
-      from (${weighed(sql`select hashtextextended(transaction_id, hashtextextended(currency, ${salt})) as weight, amount_atoms as atoms from ledger_entry`)}) all_entries`,
+      from (${weighed(sql`select ${weightOf(salt, sql`currency`, sql`transaction_id`)} as weight, amount_atoms as atoms from ledger_entry`)}) all_entries`,
   )
   return { entries: row.entries, transactions: row.transactions, unbalanced: row.isBalanced ? none : await findUnbalanced(tx) }
 }
 
 async function findUnbalanced(tx: Tx): Promise<Wrong> {
-  const row = await oneRow(
+  const unbalanced = await findWrong(
     tx,
-    sql<Record<string, unknown>>`
-      select ${wrong(sql`total <> 0`, sql`transaction_id`, 'unbalanced')}
+    sql`
+      select ${wrong(sql`total <> 0`, sql`transaction_id`, 'wrong')}
       from (select transaction_id, sum(amount_atoms) as total from ledger_entry group by transaction_id, currency) each`,
   )
-  const unbalanced = wrongFrom(row, 'unbalanced')
   if (unbalanced.count === 0n) throw new Error('the weighed entries and the sums of the transactions contradict each other')
   return unbalanced
 }
@@ -69,8 +68,7 @@ const isBookedSql = sql`slot is not null and fate in ('payment', 'transfer', 'un
  */
 export async function sumEscrowPostings(tx: Tx): Promise<BookSums> {
   const salt = newSalt()
-  const key = (...parts: RawBuilder<unknown>[]) =>
-    parts.reduce((seed, part) => sql`hashtextextended(coalesce(${part}, ''), ${seed})`, salt as RawBuilder<unknown>)
+  const key = (...texts: RawBuilder<unknown>[]) => weightOf(salt, ...texts)
   const [kind, externalId, id, signature] = [sql`kind::text`, sql`external_id`, sql`id`, sql`signature`]
   const row = await oneRow(
     tx,
@@ -106,21 +104,19 @@ export async function sumEscrowPostings(tx: Tx): Promise<BookSums> {
   )
   return {
     settledPayments: row.settled as bigint,
-    charges: row.is_charged ? none : await findWrong(tx, wrongCharges),
+    charges: row.is_charged ? none : await findInPosted(tx, wrongCharges),
     movements: row.movements as bigint,
     movedAtoms: row.atoms as bigint,
-    misbooked: row.is_booked ? none : await findWrong(tx, wrongMovements),
+    misbooked: row.is_booked ? none : await findInPosted(tx, wrongMovements),
     unexplained: wrongFrom(row, 'unexplained'),
     unseen: row.unseen as bigint,
     confirmedTransfers: row.confirmed as bigint,
-    transfers: row.is_sent ? none : await findWrong(tx, wrongTransfers),
+    transfers: row.is_sent ? none : await findInPosted(tx, wrongTransfers),
   }
 }
 
-async function findWrong(tx: Tx, comparison: RawBuilder<unknown>): Promise<Wrong> {
-  const row = await oneRow(tx, sql<Record<string, unknown>>`with posted as materialized (${postedSql}) ${comparison}`)
-  return wrongFrom(row, 'wrong')
-}
+const findInPosted = (tx: Tx, comparison: RawBuilder<unknown>): Promise<Wrong> =>
+  findWrong(tx, sql`with posted as materialized (${postedSql}) ${comparison}`)
 
 const wrongCharges = sql`
   select ${wrong(

@@ -1,7 +1,7 @@
 // The audit's questions to the states: holds, payments, transfers, capacity, metering, statements and events, each against its evidence.
 import { sql } from 'kysely'
 import type { Tx } from '../db/client.ts'
-import { oneRow, type Wrong, wrong, wrongFrom } from './store.ts'
+import { findWrong, none, oneRow, type Wrong, wrong, wrongFrom } from './store.ts'
 
 export type HoldSums = { holds: bigint; open: bigint; openAtoms: bigint; wrong: Wrong }
 
@@ -355,15 +355,15 @@ export async function readEvents(tx: Tx): Promise<EventFacts> {
     events: row.events as bigint,
     rows: row.rows as bigint,
     walked: wrongFrom(row, 'walked'),
-    wrong: row.is_whole ? { count: 0n, examples: [] } : await findUntold(tx),
+    wrong: row.is_whole ? none : await findUntold(tx),
   }
 }
 
 /** Rows that are not where their newest event says, or of whose way a part is missing. What is older than all events has no beginning. */
 async function findUntold(tx: Tx): Promise<Wrong> {
-  const row = await oneRow(
+  return findWrong(
     tx,
-    sql<Record<string, unknown>>`
+    sql`
       with first as (select coalesce(min(at), 'infinity') as at from event),
       step as (
         select noun_id, id, from_status, to_status, lag(to_status) over newer as came_from, lead(id) over newer is null as is_newest,
@@ -388,5 +388,4 @@ async function findUntold(tx: Tx): Promise<Wrong> {
       )}
       from thing full join said on said.noun_id = thing.id cross join first`,
   )
-  return wrongFrom(row, 'wrong')
 }

@@ -75,8 +75,18 @@ export function wrongFrom(row: Record<string, unknown>, name: string): Wrong {
   return { count: BigInt(row[name] as bigint), examples: (row[`${name}_examples`] as string[] | null) ?? [] }
 }
 
+/** Answers a question that selects `wrong(...)` under the name "wrong" and nothing else. */
+export async function findWrong(tx: Tx, query: RawBuilder<Record<string, unknown>>): Promise<Wrong> {
+  return wrongFrom(await oneRow(tx, query), 'wrong')
+}
+
 /** A number drawn for one audit, for hashtextextended: nobody can write rows whose weights cancel each other. */
 export const newSalt = (): RawBuilder<bigint> => sql`${randomBytes(8).readBigInt64BE().toString()}::bigint`
+
+/** The weight of what has these texts, in this order; one that is null weighs as an empty one. */
+export function weightOf(salt: RawBuilder<bigint>, ...texts: RawBuilder<unknown>[]): RawBuilder<bigint> {
+  return texts.reduce<RawBuilder<bigint>>((seed, text) => sql`hashtextextended(coalesce(${text}, ''), ${seed})`, salt)
+}
 
 /**
  * Of rows `(weight bigint, atoms bigint)`: how many (`rows`), and the sums of their atoms weighed with two numbers of 31 bits (`one`, `other`),
