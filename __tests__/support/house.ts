@@ -131,14 +131,10 @@ export async function openTestHouse(
   /** A request for the first machine's offer. */
   const request = (changes: Partial<RentalRequest> = {}): RentalRequest => ({ offerId: machine.offerId, units: 1, minutes: 10, ...changes })
 
-  /** Machines that are online have been heard of all the while, however slowly a test goes on. A database that is away hears nothing. */
-  async function beHeard(): Promise<void> {
-    for (const each of machines) if (each.isConnected) await markNodeSeen(house, each.nodeId).catch(() => undefined)
-  }
-
   /** Asks for a price; throws when the answer is not a 402. */
   async function quote(body: unknown = request(), path = '/api/rentals', headers: Record<string, string> = {}): Promise<Quoted> {
-    await beHeard()
+    // Machines that are online have been heard of all the while, however slowly a test goes on. A database that is away hears nothing.
+    for (const each of machines) if (each.isConnected) await markNodeSeen(house, each.nodeId).catch(() => undefined)
     const answer = await ask('POST', path, body, headers)
     const header = answer.headers.get('payment-required')
     if (answer.status !== 402 || !header) throw new Error(`expected a 402 but got ${answer.status}: ${answer.text}`)

@@ -73,8 +73,12 @@ test('two calls of one key are never in one run', async () => {
 test('more calls than a run takes are all answered', async () => {
   const answers = await Promise.all(Array.from({ length: 200 }, (_, n) => ask(`call ${n}`, n, 1)))
   expect(answers.map((answer) => answer?.quotient)).toEqual(Array.from({ length: 200 }, (_, n) => n))
-  // How the last 72 are shared depends on whether one run ends before the other.
-  expect(Math.max(...answers.map((answer) => Number(answer?.together)))).toBe(64)
+  // Both first runs are full. Of the 72 that are left one takes all that it may, or both take half: as one ends before the other, or not.
+  const sizes = [...new Set(answers.map((answer) => answer?.together))]
+  expect([
+    [64n, 8n],
+    [64n, 36n],
+  ]).toContainEqual(sizes)
 })
 
 const dawdle = gather<{ callId: string }, { wait: string }>('test_dawdle', {
